@@ -5,6 +5,8 @@
 # The link order cannot stop an #include of a layer to the right, since all share one include root;
 # a test looks at the includes.
 
+add_custom_target(redislock_scripts) # all that is generated, for tools that read the sources
+
 function(redislock_layer name)
   cmake_parse_arguments(arg "" "" "USES" ${ARGN})
   set(target redislock_${name})
@@ -47,4 +49,5 @@ function(redislock_embed_lua target name)
     COMMENT "Embedding the Lua scripts of ${name}" VERBATIM)
   add_custom_target(${target}_scripts DEPENDS "${header}")
   add_dependencies(${target} ${target}_scripts)
+  add_dependencies(redislock_scripts ${target}_scripts)
 endfunction()
