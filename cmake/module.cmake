@@ -41,11 +41,11 @@ else()
   file(CONFIGURE OUTPUT "${PROJECT_BINARY_DIR}/stage/redislock/__init__.py"
     CONTENT "__path__.append(r'${PROJECT_SOURCE_DIR}/python/redislock')\n" @ONLY)
   set(stub "${PROJECT_BINARY_DIR}/stubs/redislock/_core.pyi")
+  set(program "${PROJECT_SOURCE_DIR}/cmake/make_stubs.py")
   add_custom_command(OUTPUT "${stub}"
-    COMMAND "${CMAKE_COMMAND}" "-DPYTHON=${Python_EXECUTABLE}"
-      "-DSTAGE=${PROJECT_BINARY_DIR}/stage" "-DSTUBS=${PROJECT_BINARY_DIR}/stubs"
-      -P "${PROJECT_SOURCE_DIR}/cmake/make_stubs.cmake"
-    DEPENDS redislock_core "${PROJECT_SOURCE_DIR}/cmake/make_stubs.cmake"
+    COMMAND "${Python_EXECUTABLE}" -B "${program}"
+      "${PROJECT_BINARY_DIR}/stage" "${PROJECT_BINARY_DIR}/stubs"
+    DEPENDS redislock_core "${program}"
     COMMENT "Writing the stubs of redislock._core" VERBATIM)
   add_custom_target(redislock_stubs ALL DEPENDS "${stub}")
   install(FILES "${stub}" DESTINATION redislock COMPONENT redislock)
