@@ -8,6 +8,10 @@
 # An older interpreter than the module needs is good enough to fetch with.
 find_package(Python 3.10 REQUIRED COMPONENTS Interpreter OPTIONAL_COMPONENTS Development.Module)
 
+if(APPLE) # Homebrew keeps OpenSSL out of the way of the system's
+  list(APPEND CMAKE_PREFIX_PATH /opt/homebrew/opt/openssl@3 /usr/local/opt/openssl@3)
+endif()
+
 add_library(redislock_hiredis INTERFACE)
 set(REDISLOCK_TLS OFF)
 

@@ -35,7 +35,7 @@ def fit(text: str) -> str:
         text,
     )
     for name, value in vars(importlib.import_module(NAME)).items():
-        if isinstance(value, enum.EnumMeta):
+        if isinstance(value, type) and issubclass(value, enum.Enum):
             text = re.sub(
                 rf"(?m)^(class {name}\(.*\):\n)(?:    .*\n)+", rf"\1{members(value)}", text
             )
@@ -44,7 +44,7 @@ def fit(text: str) -> str:
     return re.sub(r"(?m)^(?=class )", METACLASS, text, count=1) if classes else text
 
 
-def members(cls: enum.EnumMeta) -> str:
+def members(cls: type[enum.Enum]) -> str:
     """Write the members as assignments: annotated ones are no members to a type checker."""
     lines = [f"{name} = {member.value!r}" for name, member in cls.__members__.items()]
     if hasattr(cls, "__pybind11_native_enum__"):
