@@ -37,6 +37,6 @@ target_link_libraries(redislock_settings INTERFACE Threads::Threads)
 
 if(REDISLOCK_DEVELOPER)
   target_compile_options(redislock_settings INTERFACE
-    -Wall -Wextra -Wconversion -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
+    -Wall -Wextra -Wconversion -Wshadow -Werror)
   target_compile_definitions(redislock_settings INTERFACE $<$<CONFIG:Debug>:_GLIBCXX_ASSERTIONS>)
 endif()
