@@ -1,0 +1,41 @@
+// An ordered stream of units to one session of a server, whether over a socket or in memory.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "engine/slot.hpp"
+#include "types/error.hpp"
+
+namespace redislock::engine {
+
+class channel {
+public:
+    virtual ~channel() = default;
+
+    /// Takes a unit. The slot is completed later, never from within this call.
+    virtual void send(slot_ptr which) = 0;
+
+    /// The waiter of this slot has gone, because of a deadline or a cancellation. What was not
+    /// offered yet is dropped; what was stays as a tombstone for its replies.
+    virtual void abandon(slot& which, bool overdue) = 0;
+
+    /// Whether an exclusive channel can serve another owner.
+    virtual bool reusable() const noexcept = 0;
+
+    /// For messages: who is at the other end, and what is wrong with it at the moment.
+    virtual std::string condition() const = 0;
+};
+
+/// Makes channels to one server.
+class backend {
+public:
+    virtual ~backend() = default;
+    virtual channel& shared() = 0;
+    virtual std::unique_ptr<channel> make_exclusive() = 0;
+    virtual std::uint32_t max_exclusive() const noexcept = 0;
+    virtual std::string name() const = 0;
+};
+
+}  // namespace redislock::engine

@@ -1,0 +1,257 @@
+#include "engine/link.hpp"
+
+#include <algorithm>
+
+namespace redislock::engine {
+namespace {
+
+constexpr std::size_t max_lost_clients = 64;
+
+std::string seconds(nanos duration) {
+    const auto milliseconds = duration / millisecond;
+    std::string text = std::to_string(milliseconds / 1000);
+    if (milliseconds % 1000 != 0) {
+        std::string rest = std::to_string(1000 + milliseconds % 1000).substr(1);
+        rest.erase(rest.find_last_not_of('0') + 1);
+        text += "." + rest;
+    }
+    return text + " s";
+}
+
+}  // namespace
+
+link::link(engine::loop& loop, endpoint& at, link_owner& owner, bool exclusive)
+    : loop_(loop), at_(at), owner_(owner), exclusive_(exclusive) {}
+
+link::~link() {
+    loop_.stop_listening(*this);
+    if (connection_) loop_.poller().remove(token_, connection_->fd());
+}
+
+// Everything begins in a later turn, so that the owner is never called back from its own call.
+void link::open() { loop_.timers().arm(*this, loop_.now()); }
+
+void link::on_timer() {
+    switch (state_) {
+        case state::fresh: look_up(); return;
+        case state::ready: lost({errc::connection_failed, "the server went silent"}); return;
+        case state::dead: return;
+        default:
+            lost({errc::connection_failed,
+                  "cannot connect to " + at_.settings.redacted() + " within " +
+                      seconds(at_.settings.effective_connect_timeout()) + ": " + last_failure_.message});
+    }
+}
+
+void link::look_up() {
+    loop_.timers().arm(*this, loop_.now() + at_.settings.effective_connect_timeout());
+    state_ = state::resolving;
+    if (at_.settings.scheme == wire::scheme::unix_socket) {
+        addresses_.assign(1, {});
+        try_next_address();
+        return;
+    }
+    last_failure_.message = "the host name was not resolved in time";
+    lookup_ = wire::lookup::start(at_.settings.host,
+                                  [wake = loop_.poller().wake_handle()] { wake->wake(); });
+    loop_.listen_for_wake(*this);
+    on_wake();
+}
+
+void link::on_wake() {
+    if (state_ != state::resolving || !lookup_->ready()) return;
+    loop_.stop_listening(*this);
+    auto found = lookup_->take();
+    lookup_.reset();
+    if (!found) {
+        lost(found.error());
+        return;
+    }
+    addresses_ = std::move(*found);
+    last_failure_.message = "no answer";
+    try_next_address();
+}
+
+void link::try_next_address() {
+    while (next_address_ < addresses_.size()) {
+        auto opened = wire::connection::open(at_.settings, addresses_[next_address_++]);
+        if (!opened) {
+            last_failure_ = opened.error();
+            continue;
+        }
+        connection_ = std::move(*opened);
+        state_ = state::connecting;
+        interested_in_writing_ = true;
+        token_ = loop_.poller().add(connection_->fd(), *this, true);
+        return;
+    }
+    lost(last_failure_);
+}
+
+void link::on_event(bool readable, bool writable) {
+    if (state_ == state::connecting) {
+        if (!writable) return;
+        auto up = connection_->established(at_.settings, at_.tls.get());
+        if (up) {
+            greet();
+            return;
+        }
+        last_failure_ = up.error();
+        loop_.poller().remove(token_, connection_->fd());
+        connection_.reset();
+        try_next_address();
+        return;
+    }
+    if (state_ == state::dead) return;
+    if (readable) {
+        auto filled = connection_->fill();
+        take_replies();
+        if (state_ == state::dead) return;
+        if (!filled) {
+            lost(filled.error());
+            return;
+        }
+    }
+    flush();
+}
+
+void link::greet() {
+    state_ = state::greeting;
+    greeting_.resp3 = at_.resp3;
+    greeting_.exclusive = exclusive_;
+    auto& lost_before = greeting_.lost;
+    lost_before.insert(lost_before.end(), at_.lost.begin(), at_.lost.end());
+    at_.lost.clear();
+    const auto handshake = wire::make_handshake(at_.settings, greeting_);
+    greeting_replies_ = handshake.count();
+    said_.clear();
+    connection_->append(handshake.bytes());
+    last_failure_.message = "connected, but the server did not answer the greeting";
+    flush();
+}
+
+void link::take_greeting() {
+    auto judged = wire::read_handshake(at_.settings, greeting_, said_);
+    if (!judged) {
+        lost(judged.error());
+        return;
+    }
+    if (judged->downgrade) {
+        loop_.log(log_level::info, at_.settings.redacted() + " knows no HELLO 3: using RESP2");
+        at_.resp3 = false;
+        greet();
+        return;
+    }
+    if (judged->kill_refused) {
+        loop_.log(log_level::warning, at_.settings.redacted() +
+                                          " forbids CLIENT KILL: a request of a lost connection may run late");
+    }
+    if (!greeting_.lost.empty()) loop_.log(log_level::debug, "killed what was left of lost connections");
+    greeting_ = {};
+    said_.clear();
+    client_id_ = judged->client_id;
+    at_.ever_ready = true;
+    cancel();
+    state_ = state::ready;
+    owner_.on_link_ready(*this);
+}
+
+void link::take_replies() {
+    while (state_ == state::greeting || state_ == state::ready) {
+        auto got = connection_->next();
+        if (!got) {
+            lost(got.error());
+            return;
+        }
+        if (!*got) return;
+        heard_at_ = loop_.now();
+        take_reply(**got);
+    }
+}
+
+void link::take_reply(wire::reply& said) {
+    if (said.type == wire::reply::kind::push) return;
+    if (state_ == state::greeting) {
+        said_.push_back(std::move(said));
+        if (said_.size() == greeting_replies_) take_greeting();
+        return;
+    }
+    if (offered_.empty()) {
+        lost({errc::protocol, "the server sent a reply that nobody asked for"});
+        return;
+    }
+    slot& first = *offered_.front();
+    first.replies.push_back(std::move(said));
+    if (!first.complete()) return;
+    slot_ptr answered = std::move(offered_.front());
+    offered_.pop_front();
+    answered->offered = false;
+    owner_.on_link_answer(*this, std::move(answered));
+    if (state_ == state::ready && retired_ && offered_.empty()) {
+        lost({errc::connection_failed, "retired"});
+    }
+}
+
+void link::offer(slot_ptr which) {
+    which->offered = true;
+    which->offered_at = loop_.now();
+    connection_->append(which->request.commands.bytes());
+    offered_.push_back(std::move(which));
+}
+
+void link::flush() {
+    if (!connection_ || state_ == state::connecting || state_ == state::dead) return;
+    auto written = connection_->flush();
+    if (!written) {
+        // The peer may have said why before it hung up.
+        if (connection_->fill()) take_replies();
+        if (state_ != state::dead) lost(written.error());
+        return;
+    }
+    update_interest();
+}
+
+void link::probe() {
+    auto filled = connection_->fill();
+    take_replies();
+    if (state_ != state::dead && !filled) lost(filled.error());
+}
+
+void link::update_interest() {
+    const bool wanted = connection_->wants_write();
+    if (wanted == interested_in_writing_) return;
+    interested_in_writing_ = wanted;
+    loop_.poller().change(token_, connection_->fd(), wanted);
+}
+
+void link::retire(nanos grace) {
+    if (retired_) return;
+    retired_ = true;
+    loop_.timers().arm(*this, loop_.now() + grace);
+}
+
+void link::lost(error why) {
+    if (state_ == state::dead) return;
+    remember_lost_client();
+    state_ = state::dead;
+    cancel();
+    loop_.stop_listening(*this);
+    if (connection_) {
+        loop_.poller().remove(token_, connection_->fd());
+        connection_.reset();
+    }
+    for (const auto& each : offered_) each->replies.clear();
+    owner_.on_link_lost(*this, why, std::exchange(offered_, {}));
+}
+
+void link::remember_lost_client() {
+    auto& list = at_.lost;
+    list.insert(list.end(), greeting_.lost.begin(), greeting_.lost.end());  // a greeting that failed
+    const bool harmless = std::all_of(offered_.begin(), offered_.end(), [](const slot_ptr& each) {
+        return each->request.policy == resend::read;
+    });
+    if (client_id_ != 0 && !harmless) list.push_back({client_id_, connection_->local_address()});
+    if (list.size() > max_lost_clients) list.erase(list.begin(), list.end() - max_lost_clients);
+}
+
+}  // namespace redislock::engine

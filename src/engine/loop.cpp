@@ -1,0 +1,57 @@
+#include "engine/loop.hpp"
+
+#include <algorithm>
+
+namespace redislock::engine {
+namespace {
+
+constexpr std::size_t max_log = 256;  // between two deliveries; more would tell nothing new
+
+}  // namespace
+
+void loop::mark_dirty(flushable& which) {
+    if (which.dirty) return;
+    which.dirty = true;
+    dirty_.push_back(&which);
+}
+
+void loop::forget(flushable& which) noexcept {
+    if (which.dirty) std::erase(dirty_, &which);
+}
+
+void loop::log(log_level level, std::string text) {
+    if (log_.size() < max_log) log_.push_back({level, std::move(text)});
+}
+
+nanos loop::backoff(std::uint32_t attempt, nanos least, nanos most) noexcept {
+    const nanos bound = attempt >= 20 ? most : std::min(most, least << attempt);
+    return 1 + static_cast<nanos>(random_.below(static_cast<std::uint64_t>(bound)));
+}
+
+void loop::flush() {
+    while (!dirty_.empty()) {
+        flushable* next = dirty_.back();
+        dirty_.pop_back();
+        next->dirty = false;
+        next->flush();
+    }
+    // Only an earlier deadline needs a new arming; a later one is found out when this one passes.
+    if (timers_.earliest() < armed_at_) {
+        armed_at_ = timers_.earliest();
+        poller_.arm(armed_at_);
+    }
+}
+
+bool loop::turn() {
+    if (poller_.dispatch()) {
+        const auto listening = wakeable_;  // a listener may leave while it is told
+        for (wakeable* each : listening) each->on_wake();
+    }
+    const nanos time = now();
+    if (time >= armed_at_) armed_at_ = never;
+    timers_.run(time);
+    ready_.run_batch();
+    return !ready_.empty();
+}
+
+}  // namespace redislock::engine

@@ -1,0 +1,199 @@
+#include "engine/shared_channel.hpp"
+
+#include <algorithm>
+
+#include "wire/server_error.hpp"
+
+namespace redislock::engine {
+namespace {
+
+constexpr nanos least_backoff = 20 * millisecond;
+constexpr nanos most_backoff = 1 * second;
+constexpr nanos idle_before_probe = 10 * millisecond;
+constexpr nanos silence_before_retiring = 100 * millisecond;
+
+error unanswered_write(const error& why) {
+    return {errc::outcome_unknown,
+            "the connection was lost after the request was written and before its answer came (" +
+                why.message +
+                "): it may or may not have been applied; an idempotency_key makes retrying safe"};
+}
+
+}  // namespace
+
+shared_channel::shared_channel(engine::loop& loop, endpoint& at) : loop_(loop), at_(at) {}
+
+shared_channel::~shared_channel() { loop_.forget(*this); }
+
+void shared_channel::send(slot_ptr which) {
+    pending_.push_back(std::move(which));
+    loop_.mark_dirty(*this);
+}
+
+void shared_channel::flush() {
+    if (pending_.empty() || !usable()) return;
+    while (!pending_.empty()) {
+        link_->offer(std::move(pending_.front()));
+        pending_.pop_front();
+    }
+    link_->flush();
+}
+
+// Whether units can be offered now; if not, whatever is needed has been set in motion.
+bool shared_channel::usable() {
+    if (link_ && link_->ready() && link_->empty() && loop_.now() - link_->heard_at() > idle_before_probe) {
+        link_->probe();  // a write into a connection that the server closed would have no outcome
+    }
+    if (!link_) {
+        reconnect_when_needed();
+        return false;
+    }
+    return link_->ready() && !link_->congested();
+}
+
+void shared_channel::connect() {
+    cancel();
+    link_ = std::make_unique<link>(loop_, at_, static_cast<link_owner&>(*this), false);
+    link_->open();
+}
+
+void shared_channel::reconnect_when_needed() {
+    drop_expired();
+    if (pending_.empty() || link_ || armed()) return;
+    if (failures_ <= 1) {
+        connect();
+        return;
+    }
+    loop_.timers().arm(*this, loop_.now() + loop_.backoff(failures_ - 2, least_backoff, most_backoff));
+}
+
+void shared_channel::on_timer() {
+    drop_expired();
+    if (!pending_.empty() && !link_) connect();
+}
+
+void shared_channel::on_link_ready(link& /*which*/) {
+    if (failures_ > 0) loop_.log(log_level::info, "connected again to " + at_.settings.redacted());
+    loop_.mark_dirty(*this);
+}
+
+void shared_channel::on_link_answer(link& which, slot_ptr answered) {
+    const auto& replies = answered->replies;
+    const bool again = std::any_of(replies.begin(), replies.end(), wire::asks_to_come_back);
+    if (again && !answered->abandoned) {
+        last_failure_ = std::find_if(replies.begin(), replies.end(), wire::asks_to_come_back)->text;
+        loop_.log(log_level::warning, at_.settings.redacted() + " applied nothing (" + last_failure_ +
+                                          "): looking for the server again");
+        answered->replies.clear();
+        pending_.push_front(std::move(answered));
+        if (!which.retired()) ++failures_;
+        step_around(which);
+        return;
+    }
+    const bool unknown_script = std::any_of(replies.begin(), replies.end(), [](const wire::reply& each) {
+        return each.failed_with("NOSCRIPT");
+    });
+    if (unknown_script && answered->request.fallback != nullptr && !answered->abandoned) {
+        loop_.log(log_level::debug, "the server did not know script '" +
+                                        std::string(answered->request.fallback->name) + "': sending it whole");
+        answered->replies.clear();
+        answered->request.use_eval();
+        pending_.push_front(std::move(answered));
+        loop_.mark_dirty(*this);
+        return;
+    }
+    failures_ = 0;
+    if (!pending_.empty()) loop_.mark_dirty(*this);
+    answered->finish();
+}
+
+// New work goes to a new connection; the old one stays for the replies that it still owes.
+void shared_channel::step_around(link& which) {
+    if (&which == link_.get()) {
+        which.retire(at_.settings.timeout);
+        retired_.push_back(std::move(link_));
+    }
+    loop_.mark_dirty(*this);
+}
+
+std::unique_ptr<link> shared_channel::release(link& which) {
+    if (&which == link_.get()) return std::move(link_);
+    const auto found = std::find_if(retired_.begin(), retired_.end(),
+                                    [&](const auto& each) { return each.get() == &which; });
+    auto released = std::move(*found);
+    retired_.erase(found);
+    return released;
+}
+
+void shared_channel::on_link_lost(link& which, const error& why, std::deque<slot_ptr> unanswered) {
+    const bool current = &which == link_.get();
+    const bool was_needed = !unanswered.empty() || !pending_.empty();
+    loop_.dispose(release(which));
+    take_back(std::move(unanswered), why);
+    if (!current) {
+        if (!pending_.empty()) loop_.mark_dirty(*this);
+        return;
+    }
+    ++failures_;
+    last_failure_ = why.message;
+    if (was_needed) loop_.log(log_level::warning, "lost " + at_.settings.redacted() + ": " + why.message);
+    const bool hopeless = !at_.ever_ready || why.code == errc::authentication ||
+                          why.code == errc::no_permission || why.code == errc::configuration ||
+                          why.code == errc::protocol;
+    if (hopeless) fail_pending(why);
+    loop_.mark_dirty(*this);
+}
+
+// What may be sent again goes to the front in its old order; the rest has no known outcome.
+void shared_channel::take_back(std::deque<slot_ptr> unanswered, const error& why) {
+    while (!unanswered.empty()) {
+        slot_ptr each = std::move(unanswered.back());
+        unanswered.pop_back();
+        each->offered = false;
+        if (each->abandoned) continue;
+        each->in_doubt = true;
+        if (each->request.policy == resend::once) {
+            each->fail(unanswered_write(why));
+        } else {
+            loop_.log(log_level::info, "sending again what the lost connection did not answer");
+            pending_.push_front(std::move(each));
+        }
+    }
+}
+
+void shared_channel::fail_pending(const error& why) {
+    for (auto& each : std::exchange(pending_, {})) {
+        const bool unknown = each->in_doubt && each->changes_money();
+        each->fail(unknown ? unanswered_write(why) : why);
+    }
+    failures_ = 0;
+}
+
+void shared_channel::drop_expired() {
+    const nanos now = loop_.now();
+    std::erase_if(pending_, [now](const slot_ptr& each) { return each->expires_at <= now; });
+}
+
+void shared_channel::abandon(slot& which, bool overdue) {
+    which.listener = nullptr;
+    if (!which.offered) {
+        std::erase_if(pending_, [&](const slot_ptr& each) { return each.get() == &which; });
+        return;
+    }
+    which.abandoned = true;
+    if (!overdue || !link_ || !link_->ready()) return;
+    const nanos since = std::max(link_->heard_at(), which.offered_at);
+    if (link_->heard_at() <= which.offered_at && loop_.now() - since >= silence_before_retiring) {
+        loop_.log(log_level::warning, at_.settings.redacted() + " has gone silent: opening another connection");
+        step_around(*link_);
+    }
+}
+
+std::string shared_channel::condition() const {
+    if (link_ && link_->ready()) return "waiting for " + at_.settings.redacted();
+    std::string text = "not connected to " + at_.settings.redacted();
+    if (!last_failure_.empty()) text += " (" + last_failure_ + ")";
+    return text;
+}
+
+}  // namespace redislock::engine

@@ -1,0 +1,53 @@
+// The connection that all callers of one reactor share: their units are written together and
+// answered in order. Reconnects, sends again what may be sent again, and steps around a
+// connection that has gone silent.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "engine/channel.hpp"
+#include "engine/link.hpp"
+#include "engine/loop.hpp"
+
+namespace redislock::engine {
+
+class shared_channel final : public channel, private flushable, private link_owner, private timer {
+public:
+    shared_channel(engine::loop& loop, endpoint& at);
+    shared_channel(const shared_channel&) = delete;
+    shared_channel& operator=(const shared_channel&) = delete;
+    ~shared_channel() override;
+
+    void send(slot_ptr which) override;
+    void abandon(slot& which, bool overdue) override;
+    bool reusable() const noexcept override { return true; }
+    std::string condition() const override;
+
+private:
+    void flush() override;
+    void on_link_ready(link& which) override;
+    void on_link_answer(link& which, slot_ptr answered) override;
+    void on_link_lost(link& which, const error& why, std::deque<slot_ptr> unanswered) override;
+    void on_timer() override;
+
+    bool usable();
+    void connect();
+    void reconnect_when_needed();
+    void step_around(link& which);
+    std::unique_ptr<link> release(link& which);
+    void take_back(std::deque<slot_ptr> unanswered, const error& why);
+    void fail_pending(const error& why);
+    void drop_expired();
+
+    engine::loop& loop_;
+    endpoint& at_;
+    std::deque<slot_ptr> pending_;
+    std::unique_ptr<link> link_;
+    std::vector<std::unique_ptr<link>> retired_;
+    std::uint32_t failures_ = 0;  // in a row, since the last useful answer
+    std::string last_failure_;
+};
+
+}  // namespace redislock::engine

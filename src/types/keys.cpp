@@ -1,0 +1,89 @@
+#include "types/keys.hpp"
+
+namespace redislock {
+namespace {
+
+constexpr std::string_view placeholder = "{user}";
+constexpr std::string_view unsafe_in_adopted{"{}\r\n\0", 5};
+
+bool must_encode(char c) noexcept {
+    return c == '{' || c == '}' || c == '%' || c == '\r' || c == '\n' || c == '\0';
+}
+
+std::string percent_encode(std::string_view text) {
+    static constexpr char hex[] = "0123456789ABCDEF";
+    std::string out;
+    out.reserve(text.size());
+    for (char c : text) {
+        if (must_encode(c)) {
+            const auto byte = static_cast<unsigned char>(c);
+            out += '%';
+            out += hex[byte >> 4U];
+            out += hex[byte & 15U];
+        } else {
+            out += c;
+        }
+    }
+    return out;
+}
+
+// What Redis Cluster hashes: the text between the first '{' and the next '}', if not empty.
+// https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags
+bool has_hash_tag(std::string_view key) noexcept {
+    const auto open = key.find('{');
+    if (open == std::string_view::npos) return false;
+    const auto close = key.find('}', open + 1);
+    return close != std::string_view::npos && close > open + 1;
+}
+
+account_keys with_side_keys(std::string balance, const std::string& stem) {
+    return {std::move(balance), stem + ":history", stem + ":lock", stem + ":once:"};
+}
+
+}  // namespace
+
+std::string account_keys::record(std::string_view idempotency_key) const {
+    std::string key;
+    key.reserve(once.size() + idempotency_key.size());
+    return key.append(once).append(idempotency_key);
+}
+
+result<key_scheme> key_scheme::make(std::string_view prefix, std::string_view balance_template) {
+    key_scheme scheme;
+    if (prefix.find_first_of("{}") != std::string_view::npos) {
+        return {errc::configuration,
+                "prefix must not contain braces: they mark the hash tag, which is the user"};
+    }
+    scheme.prefix_ = prefix;
+    if (balance_template.empty()) return scheme;
+    const auto at = balance_template.find(placeholder);
+    if (at == std::string_view::npos ||
+        balance_template.find(placeholder, at + placeholder.size()) != std::string_view::npos) {
+        return {errc::configuration, "balance_key must contain {user} exactly once, like 'acct:{user}:bal'"};
+    }
+    scheme.before_ = balance_template.substr(0, at);
+    scheme.after_ = balance_template.substr(at + placeholder.size());
+    scheme.adopts_ = true;
+    return scheme;
+}
+
+result<account_keys> key_scheme::keys_of(std::string_view user) const {
+    if (user.empty()) return {errc::invalid_argument, "user must not be empty"};
+    if (!adopts_) {
+        std::string stem = prefix_.empty() ? "{" : prefix_ + ":{";
+        stem += percent_encode(user);
+        stem += '}';
+        return with_side_keys(stem + ":balance", stem);
+    }
+    if (user.find_first_of(unsafe_in_adopted) != std::string_view::npos) {
+        return {errc::invalid_argument,
+                "user must not contain braces, CR, LF or NUL where balance_key names existing keys"};
+    }
+    std::string balance = before_;
+    balance += user;
+    balance += after_;
+    if (has_hash_tag(balance)) return with_side_keys(balance, balance);
+    return with_side_keys(balance, "{" + balance + "}");
+}
+
+}  // namespace redislock

@@ -1,0 +1,44 @@
+// Names of the keys that belong to an account. All keys of one account share a hash tag,
+// so that a cluster keeps them in one slot and scripts may touch them together.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "types/result.hpp"
+
+namespace redislock {
+
+/// The keys of one account.
+struct account_keys {
+    std::string balance;
+    std::string history;
+    std::string lock;
+    std::string once;  ///< what the record of an idempotency key begins with
+
+    std::string record(std::string_view idempotency_key) const;
+};
+
+/// Turns a user into key names.
+///
+/// By default they are `prefix:{user}:balance` and so on. The user is percent-encoded where it
+/// holds a brace, '%', CR, LF or NUL, so that no user breaks out of the hash tag and no two users
+/// share a key.
+///
+/// With a template ("acct:{user}:bal") existing balance keys are adopted as they are: the user is
+/// inserted unchanged, and one with a brace or a control character of the above is refused. The
+/// side keys then carry the balance key's own hash tag, or the whole balance key as their tag.
+class key_scheme {
+public:
+    static result<key_scheme> make(std::string_view prefix, std::string_view balance_template);
+
+    result<account_keys> keys_of(std::string_view user) const;
+
+private:
+    std::string prefix_;
+    std::string before_;  // the balance template around the user
+    std::string after_;
+    bool adopts_ = false;
+};
+
+}  // namespace redislock

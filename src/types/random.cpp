@@ -1,0 +1,60 @@
+#include "types/random.hpp"
+
+#include <random>
+
+namespace redislock {
+namespace {
+
+std::uint64_t splitmix(std::uint64_t& state) noexcept {
+    state += 0x9E3779B97F4A7C15U;
+    std::uint64_t z = state;
+    z = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9U;
+    z = (z ^ (z >> 27U)) * 0x94D049BB133111EBU;
+    return z ^ (z >> 31U);
+}
+
+std::uint64_t rotate_left(std::uint64_t x, unsigned k) noexcept { return (x << k) | (x >> (64U - k)); }
+
+}  // namespace
+
+random_source::random_source(std::uint64_t seed) noexcept : state_{} {
+    for (auto& word : state_) word = splitmix(seed);
+}
+
+std::uint64_t random_source::next() noexcept {
+    const std::uint64_t answer = rotate_left(state_[1] * 5U, 7U) * 9U;
+    const std::uint64_t t = state_[1] << 17U;
+    state_[2] ^= state_[0];
+    state_[3] ^= state_[1];
+    state_[1] ^= state_[2];
+    state_[0] ^= state_[3];
+    state_[2] ^= t;
+    state_[3] = rotate_left(state_[3], 45U);
+    return answer;
+}
+
+std::uint64_t random_source::below(std::uint64_t bound) noexcept {
+    if (bound <= 0xFFFFFFFFU) return ((next() >> 32U) * bound) >> 32U;
+    return next() % bound;
+}
+
+double random_source::unit() noexcept { return static_cast<double>(next() >> 11U) * 0x1.0p-53; }
+
+std::uint64_t random_seed() {
+    std::random_device device;
+    return (static_cast<std::uint64_t>(device()) << 32U) | device();
+}
+
+std::string random_token() {
+    static constexpr char hex[] = "0123456789abcdef";
+    std::random_device device;
+    std::string token;
+    token.reserve(32);
+    for (int word = 0; word < 4; ++word) {
+        auto bits = static_cast<std::uint32_t>(device());
+        for (int digit = 0; digit < 8; ++digit, bits >>= 4U) token.push_back(hex[bits & 15U]);
+    }
+    return token;
+}
+
+}  // namespace redislock

@@ -1,0 +1,108 @@
+#include "wire/reader.hpp"
+
+#include "wire/hiredis.hpp"
+
+namespace redislock::wire {
+
+// hiredis calls these while it parses; a null answer makes it stop with an out-of-memory error.
+struct builder_functions {
+    static reply_builder& self(const redisReadTask* task) noexcept {
+        return *static_cast<reply_builder*>(task->privdata);
+    }
+
+    // A vector of a parent only grows when its next child begins, when no task points into it.
+    static reply* place(const redisReadTask* task) {
+        auto& builder = self(task);
+        if (++builder.elements_ > builder.limits_.elements) return nullptr;
+        if (task->parent == nullptr) {
+            builder.root_ = reply{};
+            return &builder.root_;
+        }
+        return &static_cast<reply*>(task->parent->obj)->items.emplace_back();
+    }
+
+    static reply::kind text_kind(int type) noexcept {
+        if (type == REDIS_REPLY_ERROR) return reply::kind::failure;
+        if (type == REDIS_REPLY_STATUS) return reply::kind::status;
+        return reply::kind::text;
+    }
+
+    static void* make_text(const redisReadTask* task, char* text, size_t size) {
+        reply* made = place(task);
+        if (made == nullptr) return nullptr;
+        made->type = text_kind(task->type);
+        const size_t skipped = task->type == REDIS_REPLY_VERB && size >= 4 ? 4 : 0;  // "txt:"
+        made->text.assign(text + skipped, size - skipped);
+        return made;
+    }
+
+    // Counted here, since hiredis itself has such a limit only from 1.5 on.
+    static bool too_deep(const redisReadTask* task) noexcept {
+        int depth = 1;
+        for (const redisReadTask* above = task->parent; above != nullptr; above = above->parent) ++depth;
+        return depth > self(task).limits_.depth;
+    }
+
+    static void* make_array(const redisReadTask* task, size_t /*elements*/) {
+        if (too_deep(task)) {
+            self(task).too_deep_ = true;
+            return nullptr;
+        }
+        reply* made = place(task);
+        if (made == nullptr) return nullptr;
+        made->type = task->type == REDIS_REPLY_PUSH ? reply::kind::push : reply::kind::array;
+        return made;
+    }
+
+    static void* make_integer(const redisReadTask* task, long long value) {
+        reply* made = place(task);
+        if (made == nullptr) return nullptr;
+        made->type = reply::kind::integer;
+        made->integer = value;
+        return made;
+    }
+
+    static void* make_double(const redisReadTask* task, double /*value*/, char* text, size_t size) {
+        return make_text(task, text, size);
+    }
+
+    static void* make_nil(const redisReadTask* task) { return place(task); }
+
+    static void* make_bool(const redisReadTask* task, int value) { return make_integer(task, value); }
+
+    // Everything lives in the builder's root, so there is nothing to free.
+    static void free_object(void* /*object*/) {}
+
+    static redisReplyObjectFunctions* table() noexcept {
+        static redisReplyObjectFunctions functions{make_text, make_array, make_integer, make_double,
+                                                   make_nil,  make_bool,  free_object};
+        return &functions;
+    }
+};
+
+void reply_builder::attach(redisReader& reader) noexcept {
+    reader.fn = builder_functions::table();
+    reader.privdata = this;
+    reader.maxelements = limits_.elements;
+}
+
+result<std::optional<reply>> reply_builder::next(redisReader& reader) {
+    void* made = nullptr;
+    if (redisReaderGetReply(&reader, &made) != REDIS_OK) {
+        if (elements_ > limits_.elements) {
+            return {errc::protocol, "the server's reply has more elements than the limit allows"};
+        }
+        if (too_deep_) return {errc::protocol, "the server's reply is nested deeper than the limit allows"};
+        return {errc::protocol, std::string("the server does not speak the Redis protocol: ") + reader.errstr};
+    }
+    if (made == nullptr) {
+        if (reader.len - reader.pos > limits_.bytes) {
+            return {errc::protocol, "the server's reply is longer than the limit allows"};
+        }
+        return std::optional<reply>{};
+    }
+    elements_ = 0;
+    return std::optional<reply>{std::move(root_)};
+}
+
+}  // namespace redislock::wire
