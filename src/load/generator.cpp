@@ -1,0 +1,261 @@
+#include "load/generator.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "accounts/ledger.hpp"
+#include "accounts/withdraw.hpp"
+
+namespace redislock::load {
+namespace {
+
+constexpr std::uint32_t most_users = 100'000;
+constexpr nanos drain_grace = 500 * millisecond;  // beyond the timeout, which every withdrawal has
+constexpr nanos least_pause = 1 * millisecond;
+constexpr nanos most_pause = 100 * millisecond;
+
+// Meets every further withdrawal as well, so going on would only hammer the server.
+bool is_hopeless(errc code) noexcept {
+    return code == errc::authentication || code == errc::no_permission || code == errc::configuration ||
+           code == errc::redirected || code == errc::closed;
+}
+
+// An answer that makes no sense promises nothing either.
+bool may_have_been_applied(errc code) noexcept {
+    return code == errc::outcome_unknown || code == errc::protocol;
+}
+
+std::optional<error> find_mistake(const settings& asked) {
+    const auto wrong = [](const char* text) { return error{errc::invalid_argument, text}; };
+    if (asked.users < 1 || asked.users > most_users) return wrong("users must be from 1 to 100000");
+    if (asked.accounts.empty()) return wrong("accounts must be at least 1");
+    if (asked.accounts.size() > 0xFFFFFFFFU) return wrong("accounts must be fewer than 2^32");
+    if (asked.amount < 1) return wrong("amount must be at least 1");
+    if (asked.jitter < 0) return wrong("jitter must not be negative");
+    if (asked.amount > max_amount - asked.jitter) return wrong("amount plus jitter must not exceed 2^63-1");
+    if (asked.warmup < 0) return wrong("warmup must not be negative");
+    if (asked.count == 0 && asked.duration <= 0) return wrong("duration must be more than 0 seconds");
+    if (asked.timeout <= 0) return wrong("timeout must be more than 0 seconds");
+    return std::nullopt;
+}
+
+}  // namespace
+
+std::string_view to_string(phase value) noexcept {
+    static constexpr std::array<std::string_view, 5> names{"fresh", "warming", "measuring", "draining",
+                                                           "over"};
+    return names[static_cast<std::size_t>(value)];
+}
+
+/// A virtual user: its row of draws, and the withdrawal that it is in.
+class generator::user final : public engine::operation_of<done> {
+public:
+    user(generator& run, std::uint64_t seed)
+        : operation_of(never),
+          draws(seed),
+          with(run.reactor_->loop(), run.reactor_->server(), run.reactor_->lanes()),
+          run_(run) {}
+
+    random_source draws;
+    engine::context with;  // of the withdrawal under way: its clock and its deadline
+    accounts::change asked;
+    std::optional<std::size_t> account;
+    bool measured = false;
+    bool busy = false;
+    std::uint32_t faults_in_a_row = 0;
+
+private:
+    engine::task<result<done>> body(engine::context& own) override { return live(own, run_, *this); }
+
+    generator& run_;
+};
+
+result<std::unique_ptr<generator>> generator::make(load::settings asked,
+                                                   const engine::backend_factory& factory,
+                                                   clock_source clock) {
+    if (auto mistake = find_mistake(asked)) return std::move(*mistake);
+    auto reactor = engine::reactor::make(factory, clock);
+    if (!reactor) return std::move(reactor.error());
+    return std::unique_ptr<generator>(new generator(std::move(asked), std::move(*reactor)));
+}
+
+generator::generator(load::settings asked, std::unique_ptr<engine::reactor> reactor)
+    : settings_(std::move(asked)),
+      accounts_(settings_.keys, settings_.accounts.size()),
+      amounts_(settings_.amount, settings_.jitter),
+      reactor_(std::move(reactor)) {
+    seen_.money.resize(settings_.accounts.size());
+}
+
+generator::~generator() = default;
+
+// ---- one user
+
+engine::task<result<done>> generator::live(engine::context& own, generator& run, user& who) {
+    while (run.begin_next(who)) {
+        who.with.begin(run.settings_.timeout);
+        auto ended =
+            co_await accounts::withdraw(run.settings_.strategy, who.with, run.settings_.rules, who.asked);
+        const auto settled = accounts::settle(who.with, std::move(ended));
+        who.with.end();
+        const nanos pause = run.end_one(who, settled);
+        if (pause > 0) {
+            auto slept = co_await own.sleep(pause);
+            if (!slept) co_return std::move(slept.error());
+        }
+    }
+    co_return done{};
+}
+
+bool generator::begin_next(user& who) {
+    if (phase_ != phase::warming && phase_ != phase::measuring) return false;
+    who.measured = phase_ == phase::measuring;
+    if (who.measured) {
+        if (settings_.count > 0 && begun_ == settings_.count) return false;
+        ++begun_;
+    }
+    const std::size_t account = accounts_.pick(who.draws);
+    if (who.account != account) who.asked.keys = settings_.accounts[account];
+    who.account = account;
+    who.asked.amount = amounts_.pick(who.draws);
+    who.busy = true;
+    ++in_flight_;
+    return true;
+}
+
+nanos generator::end_one(user& who, const result<accounts::receipt>& ended) {
+    who.busy = false;
+    --in_flight_;
+    const nanos took = ended ? ended->elapsed : who.with.elapsed();
+    const bool ok = ended && ended->status == status::ok;
+    if (who.measured) {
+        ++seen_.operations;
+        seen_.all.record(took);
+        if (ok) seen_.ok.record(took);
+    }
+    if (!ended) {
+        count_fault(who, ended.error());
+        return reactor_->loop().backoff(std::min(who.faults_in_a_row++, 10U), least_pause, most_pause);
+    }
+    who.faults_in_a_row = 0;
+    if (who.measured) {
+        ++seen_.statuses[static_cast<std::size_t>(ended->status)];
+        seen_.attempts += ended->attempts;
+    }
+    if (ok) {
+        account_money& money = seen_.money[*who.account];
+        money.taken.add(who.asked.amount);
+        ++money.taken_count;
+        if (phase_ == phase::measuring) ++seen_.ok_in_window;
+    }
+    return 0;
+}
+
+void generator::count_fault(user& who, const error& why) {
+    fault_count& kind = seen_.faults[why.code];
+    if (kind.count++ == 0) kind.first = why.message;
+    if (may_have_been_applied(why.code)) {
+        account_money& money = seen_.money[*who.account];
+        money.unknown.add(who.asked.amount);
+        ++money.unknown_count;
+    }
+    if (is_hopeless(why.code) && !fatal_) {
+        fatal_ = why;
+        stop();
+    }
+}
+
+// ---- the run
+
+void generator::start() {
+    phase_ = phase::warming;
+    entered_at_ = reactor_->loop().now();
+    boundary_ = entered_at_ + settings_.warmup;
+    advance(entered_at_);
+    random_source seeds(settings_.seed);
+    users_.reserve(settings_.users);
+    for (std::uint32_t i = 0; i < settings_.users; ++i) {
+        users_.push_back(std::make_shared<user>(*this, seeds.next()));
+        reactor_->submit(users_.back());
+    }
+}
+
+bool generator::step(nanos budget) {
+    if (phase_ == phase::fresh) start();
+    nanos now = reactor_->loop().now();
+    const nanos until = now + budget;
+    do {
+        advance(now);
+        if (phase_ == phase::over) break;
+        const nanos patience = std::min(until, boundary_) - now;
+        reactor_->pump(std::max<nanos>(patience, 0));
+        now = reactor_->loop().now();
+    } while (now < until);
+    advance(now);
+    return phase_ != phase::over;
+}
+
+void generator::advance(nanos now) {
+    if (phase_ == phase::warming && now >= boundary_) {
+        phase_ = phase::measuring;
+        entered_at_ = measured_from_ = measured_until_ = now;
+        boundary_ = settings_.count > 0 ? never : now + settings_.duration;
+        return;
+    }
+    if (phase_ == phase::measuring) {
+        const bool all_ended = settings_.count > 0 && seen_.operations == settings_.count;
+        if (all_ended || now >= boundary_) enter_draining(now);
+    }
+    if (phase_ == phase::draining) {
+        if (reactor_->in_flight() == 0) {
+            reactor_->take_finished();
+            phase_ = phase::over;
+        } else if (now >= boundary_) {
+            abort();
+        }
+    }
+}
+
+void generator::enter_draining(nanos now) {
+    if (phase_ == phase::measuring) measured_until_ = now;
+    phase_ = phase::draining;
+    entered_at_ = now;
+    boundary_ = now + settings_.timeout + drain_grace;
+}
+
+void generator::stop() {
+    if (phase_ == phase::fresh) phase_ = phase::over;
+    if (phase_ == phase::warming || phase_ == phase::measuring) enter_draining(reactor_->loop().now());
+}
+
+void generator::abort() {
+    stop();
+    phase_ = phase::over;
+    for (const auto& each : users_) {
+        if (!each->busy) continue;
+        each->busy = false;
+        count_fault(*each, {errc::outcome_unknown, "the run ended before the answer came"});
+    }
+    in_flight_ = 0;
+}
+
+nanos generator::elapsed() const noexcept {
+    if (phase_ == phase::measuring) return reactor_->loop().now() - measured_from_;
+    return measured_until_ - measured_from_;
+}
+
+double generator::progress() const noexcept {
+    if (phase_ == phase::over || phase_ == phase::draining) return 1;
+    if (phase_ == phase::fresh) return 0;
+    const auto warm = static_cast<double>(settings_.warmup);
+    const auto passed = static_cast<double>(reactor_->loop().now() - entered_at_);
+    if (settings_.count > 0) {
+        if (phase_ == phase::warming) return 0;
+        return static_cast<double>(seen_.operations) / static_cast<double>(settings_.count);
+    }
+    const double all = warm + static_cast<double>(settings_.duration);
+    return std::min(1.0, (phase_ == phase::warming ? passed : warm + passed) / all);
+}
+
+}  // namespace redislock::load
