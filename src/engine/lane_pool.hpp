@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "engine/channel.hpp"
@@ -23,6 +24,7 @@ public:
         give_up();
         home_ = other.home_;
         channel_ = std::move(other.channel_);
+        watching = std::exchange(other.watching, false);
         return *this;
     }
     ~lane() { give_up(); }

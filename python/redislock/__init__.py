@@ -1,0 +1,90 @@
+"""Moves balances and stock on Redis without races, natively: by script, lock or WATCH.
+
+    >>> import redislock
+    >>> redislock.init("alice", 100)
+    >>> redislock.withdraw_lua("alice", 3)
+    Result(status='ok', balance=97, ...)
+
+`Client` is for threads and gevent, `redislock.asyncio.Client` for asyncio. The functions of the
+same names use a default client made from the environment.
+"""
+
+from __future__ import annotations
+
+from redislock._client import Client
+from redislock._core import Health, HistoryEntry, Result, build_info
+from redislock._default import (
+    balance,
+    default_client,
+    delete,
+    deposit,
+    deposit_naive,
+    health,
+    history,
+    init,
+    outcome,
+    withdraw,
+    withdraw_lock,
+    withdraw_lua,
+    withdraw_naive,
+    withdraw_watch,
+)
+from redislock._errors import (
+    AuthenticationError,
+    ClosedError,
+    ConfigurationError,
+    ConnectionError,  # noqa: A004  # meant to be caught as redislock.ConnectionError
+    CorruptBalanceError,
+    Error,
+    IdempotencyMismatchError,
+    OperationCancelledError,
+    OutcomeUnknownError,
+    PermissionDeniedError,
+    ProtocolError,
+    RedirectedError,
+    ServerError,
+    TimeoutError,  # noqa: A004
+    WrongTypeError,
+)
+from redislock._status import Status
+
+__all__ = [
+    "AuthenticationError",
+    "Client",
+    "ClosedError",
+    "ConfigurationError",
+    "ConnectionError",
+    "CorruptBalanceError",
+    "Error",
+    "Health",
+    "HistoryEntry",
+    "IdempotencyMismatchError",
+    "OperationCancelledError",
+    "OutcomeUnknownError",
+    "PermissionDeniedError",
+    "ProtocolError",
+    "RedirectedError",
+    "Result",
+    "ServerError",
+    "Status",
+    "TimeoutError",
+    "WrongTypeError",
+    "__version__",
+    "balance",
+    "build_info",
+    "default_client",
+    "delete",
+    "deposit",
+    "deposit_naive",
+    "health",
+    "history",
+    "init",
+    "outcome",
+    "withdraw",
+    "withdraw_lock",
+    "withdraw_lua",
+    "withdraw_naive",
+    "withdraw_watch",
+]
+
+__version__: str = build_info()["version"]

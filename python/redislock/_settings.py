@@ -1,0 +1,155 @@
+"""What a client is made of: arguments, a URL and the environment, turned into native settings.
+
+The only module that reads environment variables for the clients.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from redislock import _core
+from redislock._errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["DEFAULT_URL", "ClientOptions", "make_accounts", "make_options", "url_from_redis"]
+
+DEFAULT_URL = "redis://localhost:6379"
+DEFAULT_PREFIX = "redislock"
+DEFAULT_RETRIES = 10
+
+
+class ClientOptions(TypedDict, total=False):
+    """Keyword arguments of both clients.
+
+    Durations are seconds. `timeout` is the total for one operation, retries and reconnects
+    included. `max_connections` bounds the exclusive connections that WATCH needs.
+    """
+
+    timeout: float
+    connect_timeout: float
+    username: str
+    password: str
+    db: int
+    client_name: str
+    max_connections: int
+    ssl_ca_certs: str
+    ssl_ca_path: str
+    ssl_certfile: str
+    ssl_keyfile: str
+    ssl_cert_reqs: str
+    ssl_check_hostname: bool
+
+
+_OPTION_TYPES: dict[str, tuple[type, ...]] = {
+    "timeout": (int, float),
+    "connect_timeout": (int, float),
+    "username": (str,),
+    "password": (str,),
+    "db": (int,),
+    "client_name": (str,),
+    "max_connections": (int,),
+    "ssl_ca_certs": (str, os.PathLike),
+    "ssl_ca_path": (str, os.PathLike),
+    "ssl_certfile": (str, os.PathLike),
+    "ssl_keyfile": (str, os.PathLike),
+    "ssl_cert_reqs": (str,),
+    "ssl_check_hostname": (bool,),
+}
+
+
+def _to_text(name: str, value: object) -> str:
+    wanted = _OPTION_TYPES.get(name)
+    if wanted is None:
+        known = ", ".join(_OPTION_TYPES)
+        raise TypeError(f"unknown option {name!r}; known are {known}")
+    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
+        names = " or ".join(each.__name__ for each in wanted)
+        raise TypeError(f"{name} must be {names}, not {type(value).__name__}")
+    if isinstance(value, float):
+        return repr(value)
+    return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+
+
+def make_options(url: str | None, given: Mapping[str, object]) -> _core.Options:
+    """Parses the URL, or `REDIS_CONN`, or the default; arguments override what the URL says."""
+    overrides = [(name, _to_text(name, value)) for name, value in given.items() if value is not None]
+    if url is not None:
+        if not isinstance(url, str):
+            raise TypeError(f"url must be a str, not {type(url).__name__}")
+        return _core.Options(url, overrides)
+    named = os.environ.get("REDIS_CONN") or ""
+    if not named:
+        return _core.Options(DEFAULT_URL, overrides)
+    try:
+        return _core.Options(named, overrides)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"environment variable REDIS_CONN: {error}") from None
+
+
+def _environment_retries() -> int:
+    text = os.environ.get("MAX_RETRIES") or ""
+    if not text:
+        return DEFAULT_RETRIES
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= 1_000_000:
+        raise ConfigurationError("environment variable MAX_RETRIES must be a whole number from 0, like 10")
+    return value
+
+
+def make_accounts(
+    options: _core.Options,
+    *,
+    prefix: str | None,
+    balance_key: str | None,
+    max_retries: int | None,
+    **rules: Any,
+) -> _core.Accounts:
+    """The rules of a client; `KEY_PREFIX` and `MAX_RETRIES` stand in for what is not given."""
+    if prefix is None:
+        prefix = os.environ.get("KEY_PREFIX") or DEFAULT_PREFIX
+    if max_retries is None:
+        max_retries = _environment_retries()
+    return _core.Accounts(
+        options, prefix=prefix, balance_key=balance_key or "", max_retries=max_retries, **rules
+    )
+
+
+def url_from_redis(client: Any) -> tuple[str, dict[str, object]]:
+    """The URL and options that a redis-py client, sync or asyncio, was made with."""
+    pool = getattr(client, "connection_pool", None)
+    if pool is None:
+        raise TypeError(f"from_redis needs a redis-py client, not {type(client).__name__}")
+    settings = dict(pool.connection_kwargs)
+    if "path" in settings:
+        url = f"unix://{settings['path']}"
+    else:
+        host = str(settings.get("host", "localhost"))
+        scheme = "rediss" if "SSL" in pool.connection_class.__name__ else "redis"
+        url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.get('port', 6379)}"
+    taken = {
+        "db": settings.get("db"),
+        "username": settings.get("username"),
+        "password": settings.get("password"),
+        "client_name": settings.get("client_name"),
+        "timeout": settings.get("socket_timeout"),
+        "connect_timeout": settings.get("socket_connect_timeout"),
+        "ssl_ca_certs": settings.get("ssl_ca_certs"),
+        "ssl_ca_path": settings.get("ssl_ca_path"),
+        "ssl_certfile": settings.get("ssl_certfile"),
+        "ssl_keyfile": settings.get("ssl_keyfile"),
+        "ssl_cert_reqs": _cert_reqs(settings.get("ssl_cert_reqs")),
+        "ssl_check_hostname": settings.get("ssl_check_hostname"),
+    }
+    return url, {name: value for name, value in taken.items() if value is not None}
+
+
+def _cert_reqs(value: object) -> str | None:
+    if value is None or value in ("none", "required"):
+        return value  # type: ignore[return-value]  # narrowed by the comparison
+    return "none" if getattr(value, "name", value) in ("CERT_NONE", "none") else "required"

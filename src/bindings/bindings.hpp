@@ -1,0 +1,74 @@
+// What the files of this layer share. The only layer that includes pybind11.
+//
+// The GIL, once for all: operations, settings and results are touched only with it held; a driver
+// for threads gives it up while it blocks; the core below never touches Python, so no coroutine
+// frame holds a Python object.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "accounts/account.hpp"
+#include "engine/operation.hpp"
+#include "engine/reactor.hpp"
+#include "memory/server.hpp"
+#include "types/result.hpp"
+#include "wire/options.hpp"
+
+namespace redislock::bindings {
+
+namespace py = pybind11;
+
+/// Where to connect, parsed and checked. `memory` keeps a nameless memory server alive that the
+/// drivers of one client share.
+struct address {
+    wire::options settings;
+    std::shared_ptr<memory::server> memory;
+};
+
+/// An operation that can tell its outcome to Python.
+class request : public engine::operation {
+public:
+    using engine::operation::operation;
+    /// The value, or raises the error as its Python exception. GIL held.
+    virtual py::object deliver() = 0;
+};
+
+/// Throws the Python exception for this kind of failure (`redislock._errors`).
+[[noreturn]] void raise(const error& failure);
+/// Makes it without throwing.
+py::object make_exception(const error& failure);
+
+template <class T>
+T unwrap(result<T> from) {
+    if (!from) raise(from.error());
+    return std::move(*from);
+}
+
+/// Makes backends for one address; the choice between sockets and memory is here.
+engine::backend_factory make_factory(const address& where);
+
+/// Hands log records to the logger "redislock". GIL held.
+void emit(const std::vector<engine::log_record>& records);
+
+/// Arguments, checked, with errors that name them.
+std::string to_user(const py::object& given);
+amount to_amount(const py::object& given, const char* name, amount least);
+nanos to_nanos(const py::object& given, const char* name, bool zero_allowed);
+std::string to_idempotency_key(const py::object& given);
+strategy to_strategy(std::string_view name);
+
+/// Members of `redislock._status.Status`, by value.
+py::object status_object(status value);
+
+void register_options(py::module_& m);
+void register_results(py::module_& m);
+void register_accounts(py::module_& m);
+void register_drivers(py::module_& m);
+void register_load(py::module_& m);
+
+}  // namespace redislock::bindings

@@ -1,0 +1,187 @@
+// _core.ThreadDriver and _core.LoopDriver: what runs operations, for blocking threads and for event
+// loops. Choosing between them, and waiting, is Python's.
+#include <pybind11/stl.h>
+
+#include "bindings/bindings.hpp"
+#include "engine/thread_driver.hpp"
+
+namespace redislock::bindings {
+namespace {
+
+constexpr nanos signal_slice = 50 * millisecond;
+
+std::unique_ptr<engine::reactor> make_reactor(const address& where) {
+    return unwrap(engine::reactor::make(make_factory(where)));
+}
+
+using request_ptr = std::shared_ptr<request>;
+
+[[noreturn]] void raise_closed() { raise({errc::closed, "the client is closed; make a new one"}); }
+
+void refuse_used(const request& which) {
+    if (which.started()) throw py::value_error("an operation can be run only once");
+}
+
+// For any number of threads at once.
+class thread_driver {
+public:
+    explicit thread_driver(const address& where)
+        : driver_(std::make_shared<engine::thread_driver>(make_reactor(where))) {}
+    ~thread_driver() { close(); }
+
+    /// `interruptible`: this is the main thread, which looks for signals now and then.
+    py::object run(const request_ptr& which, bool interruptible) {
+        refuse_used(*which);
+        const auto driver = driver_;  // close() by another thread must not take it away
+        if (!driver) raise_closed();
+        const nanos slice = interruptible ? signal_slice : never;
+        bool finished = false;
+        bool started = false;
+        {
+            const py::gil_scoped_release released;
+            started = driver->start(which);
+            if (started) finished = driver->wait(*which, slice);
+        }
+        if (!started) raise_closed();
+        while (!finished) {
+            if (PyErr_CheckSignals() != 0) {
+                py::error_already_set interruption;
+                leave(*driver, *which);
+                throw interruption;
+            }
+            const py::gil_scoped_release released;
+            finished = driver->wait(*which, slice);
+        }
+        if (driver->has_log()) emit(driver->take_log());
+        return which->deliver();
+    }
+
+    void close() {
+        if (!driver_) return;
+        const auto driver = std::move(driver_);
+        driver_ = nullptr;
+        const py::gil_scoped_release released;
+        driver->close();
+    }
+
+    void abandon_after_fork() {
+        if (!driver_) return;
+        driver_->abandon_after_fork();
+        new std::shared_ptr<engine::thread_driver>(std::move(driver_));  // leaked on purpose: its mutex may be held
+        driver_ = nullptr;
+    }
+
+private:
+    // The caller is interrupted: its operation ends now, and cleans up after itself.
+    static void leave(engine::thread_driver& driver, request& which) {
+        const py::gil_scoped_release released;
+        driver.cancel(which);
+        driver.wait(which, second);
+    }
+
+    std::shared_ptr<engine::thread_driver> driver_;
+};
+
+// For one event loop, used from its thread only.
+class loop_driver {
+public:
+    explicit loop_driver(const address& where) : reactor_(make_reactor(where)) {}
+    loop_driver(const loop_driver&) = delete;
+    loop_driver& operator=(const loop_driver&) = delete;
+    ~loop_driver() { close(); }
+
+    int fileno() const { return reactor_ ? reactor_->fileno() : -1; }
+    std::size_t in_flight() const { return reactor_ ? reactor_->in_flight() : 0; }
+
+    /// Starts the operation; `waiter` comes back with its outcome from `pump`.
+    void submit(const request_ptr& which, py::object waiter) {
+        refuse_used(*which);
+        if (!reactor_) raise_closed();
+        which->waiter = waiter.release().ptr();
+        reactor_->submit(which);
+    }
+
+    /// Sends what is queued, reads what is there; a list of (waiter, value, failed).
+    py::list pump() {
+        if (!reactor_) return py::list();
+        reactor_->pump(0);
+        return take();
+    }
+
+    /// Only sends what is queued, and whatever finished by that.
+    py::list flush() {
+        if (!reactor_) return py::list();
+        reactor_->flush();
+        return take();
+    }
+
+    /// The waiter has gone: the operation ends soon and its outcome is not delivered.
+    void cancel(const request_ptr& which) {
+        drop_waiter(*which);
+        if (reactor_) reactor_->cancel(*which);
+    }
+
+    /// Ends everything under way; the outcomes are the last that will be delivered.
+    py::list close() {
+        if (!reactor_) return py::list();
+        reactor_->cancel_all(errc::closed);
+        for (int step = 0; step < 64 && reactor_->in_flight() > 0; ++step) reactor_->flush();
+        py::list last = take();
+        reactor_.reset();
+        return last;
+    }
+
+    void abandon_after_fork() {
+        if (!reactor_) return;
+        reactor_->abandon_after_fork();
+        [[maybe_unused]] auto* leaked = reactor_.release();
+    }
+
+private:
+    static void drop_waiter(request& which) {
+        if (which.waiter != nullptr) Py_DECREF(static_cast<PyObject*>(std::exchange(which.waiter, nullptr)));
+    }
+
+    py::list take() {
+        py::list out;
+        for (const auto& each : reactor_->take_finished()) {
+            auto& finished = static_cast<request&>(*each);
+            if (finished.waiter == nullptr) continue;
+            const auto waiter = py::reinterpret_steal<py::object>(
+                static_cast<PyObject*>(std::exchange(finished.waiter, nullptr)));
+            try {
+                out.append(py::make_tuple(waiter, finished.deliver(), false));
+            } catch (py::error_already_set& failure) {
+                out.append(py::make_tuple(waiter, failure.value(), true));
+            }
+        }
+        // What can go on without an event must not wait for one.
+        if (reactor_->has_work()) reactor_->loop().poller().wake_handle()->wake();
+        if (reactor_->loop().has_log()) emit(reactor_->loop().take_log());
+        return out;
+    }
+
+    std::unique_ptr<engine::reactor> reactor_;
+};
+
+}  // namespace
+
+void register_drivers(py::module_& m) {
+    py::class_<thread_driver>(m, "ThreadDriver", py::is_final(), "Runs operations for blocking threads.")
+        .def(py::init<const address&>(), py::arg("options"))
+        .def("run", &thread_driver::run, py::arg("operation"), py::arg("interruptible"))
+        .def("close", &thread_driver::close)
+        .def("abandon_after_fork", &thread_driver::abandon_after_fork);
+    py::class_<loop_driver>(m, "LoopDriver", py::is_final(), "Runs operations for one event loop.")
+        .def(py::init<const address&>(), py::arg("options"))
+        .def("fileno", &loop_driver::fileno)
+        .def_property_readonly("in_flight", &loop_driver::in_flight)
+        .def("submit", &loop_driver::submit, py::arg("operation"), py::arg("waiter"))
+        .def("pump", &loop_driver::pump)
+        .def("flush", &loop_driver::flush)
+        .def("cancel", &loop_driver::cancel, py::arg("operation"))
+        .def("close", &loop_driver::close)
+        .def("abandon_after_fork", &loop_driver::abandon_after_fork);
+}
+
+}  // namespace redislock::bindings
