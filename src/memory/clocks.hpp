@@ -1,0 +1,53 @@
+// Time as the miniature server tells it: taken from two replaceable sources, and standing still
+// while a turn lasts, as it does on a server while a script runs.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+#include "types/clock.hpp"
+
+namespace redislock::memory {
+
+/// Nanoseconds since 1970, for TIME.
+inline nanos wall_now() noexcept {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(
+               std::chrono::system_clock::now().time_since_epoch())
+        .count();
+}
+
+/// Where time comes from.
+struct clocks {
+    clock_source monotonic = monotonic_now;  ///< for expiry
+    clock_source wall = wall_now;            ///< for TIME
+};
+
+/// `count` units from now; what lies beyond the clock's reach, nearly three centuries, stays there.
+inline nanos deadline_after(nanos now, std::int64_t count, nanos unit) noexcept {
+    const nanos latest = never - 1;
+    return count >= (latest - now) / unit ? latest : now + count * unit;
+}
+
+/// Reads each source at most once between two calls of `thaw`.
+class frozen_clock {
+public:
+    explicit frozen_clock(clocks from) noexcept : from_(from) {}
+
+    void thaw() noexcept { now_ = wall_ = unread; }
+    nanos now() noexcept {
+        if (now_ == unread) now_ = from_.monotonic();
+        return now_;
+    }
+    nanos wall() noexcept {
+        if (wall_ == unread) wall_ = from_.wall();
+        return wall_;
+    }
+
+private:
+    static constexpr nanos unread = never;
+    clocks from_;
+    nanos now_ = unread;
+    nanos wall_ = unread;
+};
+
+}  // namespace redislock::memory

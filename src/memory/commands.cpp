@@ -1,0 +1,133 @@
+#include "memory/commands.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "memory/answers.hpp"
+#include "memory/handlers.hpp"
+
+namespace redislock::memory {
+namespace {
+
+// In the order of their names, for the binary search.
+constexpr std::array<command, 39> table{{
+    {"CLIENT", -2, run_client},
+    {"CONFIG", -2, run_config},
+    {"DBSIZE", 1, run_dbsize},
+    {"DECR", 2, run_decr},
+    {"DECRBY", 3, run_decrby},
+    {"DEL", -2, run_del},
+    {"DISCARD", 1, run_discard, true},
+    {"ECHO", 2, run_echo},
+    {"EVAL", -3, run_eval},
+    {"EVALSHA", -3, run_evalsha},
+    {"EXEC", 1, run_exec, true},
+    {"EXISTS", -2, run_exists},
+    {"EXPIRE", -3, run_expire},
+    {"FLUSHALL", -1, run_flush},
+    {"FLUSHDB", -1, run_flush},
+    {"GET", 2, run_get},
+    {"INCR", 2, run_incr},
+    {"INCRBY", 3, run_incrby},
+    {"INFO", -1, run_info},
+    {"LLEN", 2, run_llen},
+    {"LPUSH", -3, run_lpush},
+    {"LRANGE", 4, run_lrange},
+    {"LTRIM", 4, run_ltrim},
+    {"MULTI", 1, run_multi, true},
+    {"PERSIST", 2, run_persist},
+    {"PEXPIRE", -3, run_pexpire},
+    {"PING", -1, run_ping},
+    {"PTTL", 2, run_pttl},
+    {"RPUSH", -3, run_rpush},
+    {"SCAN", -2, run_scan},
+    {"SCRIPT", -2, run_script},
+    {"SELECT", 2, run_select},
+    {"SET", -3, run_set},
+    {"TIME", 1, run_time},
+    {"TTL", 2, run_ttl},
+    {"TYPE", 2, run_type},
+    {"UNLINK", -2, run_del},
+    {"UNWATCH", 1, run_unwatch},
+    {"WATCH", -2, run_watch, true},
+}};
+static_assert(std::is_sorted(table.begin(), table.end(),
+                             [](const command& a, const command& b) { return a.name < b.name; }));
+
+constexpr std::size_t longest_name = 8;
+
+char to_capital(char c) noexcept { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
+
+bool fits(const command& which, std::size_t words) noexcept {
+    const auto least = static_cast<std::size_t>(which.arity < 0 ? -which.arity : which.arity);
+    return which.arity < 0 ? words >= least : words == least;
+}
+
+void refuse_unknown(call& which) {
+    std::string text = "ERR unknown command '";
+    text.append(which.word(0).substr(0, 128)).append("', with args beginning with: ");
+    for (std::size_t i = 1; i < which.words.size() && text.size() < 256; ++i) {
+        text.append("'").append(which.word(i).substr(0, 128)).append("' ");
+    }
+    answer_failure(which.out, text);
+}
+
+void run_or_queue(call& which, std::string_view raw) {
+    const command* found = find_command(which.word(0));
+    if (found == nullptr || !fits(*found, which.words.size())) {
+        if (which.by.queueing) which.by.refused = true;
+        if (found == nullptr) refuse_unknown(which);
+        else refuse_arity(which, found->name);
+        return;
+    }
+    if (which.by.queueing && !found->immediate) {
+        which.by.queued.append(raw);
+        ++which.by.queued_count;
+        answer_status(which.out, "QUEUED");
+        return;
+    }
+    found->run(which);
+}
+
+}  // namespace
+
+const command* find_command(std::string_view name) noexcept {
+    if (name.size() > longest_name) return nullptr;
+    std::array<char, longest_name> text{};
+    std::transform(name.begin(), name.end(), text.begin(), to_capital);
+    const std::string_view wanted(text.data(), name.size());
+    const auto* found = std::lower_bound(table.begin(), table.end(), wanted, [](const command& each, std::string_view key) {
+        return each.name < key;
+    });
+    return found != table.end() && found->name == wanted ? found : nullptr;
+}
+
+bool is_word(std::string_view given, std::string_view capitals) noexcept {
+    return std::equal(given.begin(), given.end(), capitals.begin(), capitals.end(),
+                      [](char a, char b) { return to_capital(a) == b; });
+}
+
+void refuse_arity(call& which, std::string_view name) {
+    std::string lower(name);
+    for (char& c : lower) {
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    }
+    answer_failure(which.out, "ERR wrong number of arguments for '" + lower + "' command");
+}
+
+void execute(state& server, client& by, std::string_view bytes, std::vector<wire::reply>& replies) {
+    request_reader reader(bytes);
+    for (;;) {
+        const auto got = reader.next(server.words);
+        if (got == request_reader::outcome::end) return;
+        call one{server, by, server.words, replies.emplace_back()};
+        if (got == request_reader::outcome::malformed) {
+            answer_failure(one.out, "ERR Protocol error: these bytes are no request");
+            return;
+        }
+        run_or_queue(one, reader.raw());
+    }
+}
+
+}  // namespace redislock::memory

@@ -1,0 +1,116 @@
+// Commands on texts: GET, SET and the counters.
+#include <limits>
+
+#include "memory/answers.hpp"
+#include "memory/handlers.hpp"
+#include "types/amount.hpp"
+
+namespace redislock::memory {
+namespace {
+
+constexpr std::int64_t least_integer = std::numeric_limits<std::int64_t>::min();
+
+struct set_options {
+    bool only_new = false;
+    bool only_existing = false;
+    bool keeps_ttl = false;
+    nanos expires_at = never;
+};
+
+// EX 10, PX 10000: false where it was refused.
+bool take_expiry(call& which, std::string_view text, nanos unit, set_options& options) {
+    const auto duration = parse_number(text);
+    if (!duration) {
+        answer_failure(which.out, not_an_integer);
+        return false;
+    }
+    if (*duration <= 0 || *duration > std::numeric_limits<std::int64_t>::max() / (unit / millisecond)) {
+        answer_failure(which.out, "ERR invalid expire time in 'set' command");
+        return false;
+    }
+    options.expires_at = deadline_after(which.server.clock.now(), *duration, unit);
+    return true;
+}
+
+bool take_options(call& which, set_options& options) {
+    bool timed = false;
+    for (std::size_t i = 3; i < which.words.size(); ++i) {
+        const auto word = which.word(i);
+        const bool in_seconds = is_word(word, "EX");
+        if (is_word(word, "NX") && !options.only_existing) {
+            options.only_new = true;
+        } else if (is_word(word, "XX") && !options.only_new) {
+            options.only_existing = true;
+        } else if (is_word(word, "KEEPTTL") && !timed) {
+            options.keeps_ttl = true;
+        } else if ((in_seconds || is_word(word, "PX")) && !timed && !options.keeps_ttl && i + 1 < which.words.size()) {
+            timed = true;
+            if (!take_expiry(which, which.word(++i), in_seconds ? second : millisecond, options)) return false;
+        } else {
+            answer_failure(which.out, syntax_error);
+            return false;
+        }
+    }
+    return true;
+}
+
+void add(call& which, std::int64_t step) {
+    const auto key = which.word(1);
+    entry* found = which.server.keys.find(key);
+    std::int64_t value = 0;
+    if (found != nullptr) {
+        if (found->text() == nullptr) return answer_failure(which.out, wrong_type);
+        const auto stored = parse_number(*found->text());
+        if (!stored) return answer_failure(which.out, not_an_integer);
+        value = *stored;
+    }
+    if (__builtin_add_overflow(value, step, &value)) {
+        return answer_failure(which.out, "ERR increment or decrement would overflow");
+    }
+    if (found == nullptr) {
+        which.server.keys.set(key, digits(value).view());
+    } else {
+        found->text()->assign(digits(value).view());
+        which.server.keys.touch(key);
+    }
+    answer_integer(which.out, value);
+}
+
+}  // namespace
+
+void run_get(call& which) {
+    entry* found = which.server.keys.find(which.word(1));
+    if (found == nullptr) return;
+    if (found->text() == nullptr) return answer_failure(which.out, wrong_type);
+    answer_text(which.out, *found->text());
+}
+
+void run_set(call& which) {
+    set_options options;
+    if (!take_options(which, options)) return;
+    const auto key = which.word(1);
+    entry* found = which.server.keys.find(key);
+    if ((options.only_new && found != nullptr) || (options.only_existing && found == nullptr)) return;
+    if (options.keeps_ttl && found != nullptr) options.expires_at = found->expires_at;
+    which.server.keys.set(key, which.word(2), options.expires_at);
+    answer_ok(which.out);
+}
+
+void run_incr(call& which) { add(which, 1); }
+
+void run_decr(call& which) { add(which, -1); }
+
+void run_incrby(call& which) {
+    const auto step = parse_number(which.word(2));
+    if (!step) return answer_failure(which.out, not_an_integer);
+    add(which, *step);
+}
+
+void run_decrby(call& which) {
+    const auto step = parse_number(which.word(2));
+    if (!step) return answer_failure(which.out, not_an_integer);
+    if (*step == least_integer) return answer_failure(which.out, "ERR decrement would overflow");
+    add(which, -*step);
+}
+
+}  // namespace redislock::memory
