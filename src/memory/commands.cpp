@@ -97,9 +97,9 @@ const command* find_command(std::string_view name) noexcept {
     std::array<char, longest_name> text{};
     std::transform(name.begin(), name.end(), text.begin(), to_capital);
     const std::string_view wanted(text.data(), name.size());
-    const auto* found = std::lower_bound(table.begin(), table.end(), wanted, [](const command& each, std::string_view key) {
-        return each.name < key;
-    });
+    const auto* found =
+        std::lower_bound(table.begin(), table.end(), wanted,
+                         [](const command& each, std::string_view key) { return each.name < key; });
     return found != table.end() && found->name == wanted ? found : nullptr;
 }
 

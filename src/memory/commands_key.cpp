@@ -74,7 +74,8 @@ bool take_options(call& which, scan_options& options) {
 
 void run_del(call& which) {
     std::int64_t removed = 0;
-    for (std::size_t i = 1; i < which.words.size(); ++i) removed += which.server.keys.erase(which.word(i)) ? 1 : 0;
+    for (std::size_t i = 1; i < which.words.size(); ++i)
+        removed += which.server.keys.erase(which.word(i)) ? 1 : 0;
     answer_integer(which.out, removed);
 }
 
@@ -121,7 +122,9 @@ void run_scan(call& which) {
     });
 }
 
-void run_dbsize(call& which) { answer_integer(which.out, static_cast<std::int64_t>(which.server.keys.size())); }
+void run_dbsize(call& which) {
+    answer_integer(which.out, static_cast<std::int64_t>(which.server.keys.size()));
+}
 
 void run_flush(call& which) {
     which.server.keys.clear();

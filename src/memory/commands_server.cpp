@@ -11,8 +11,8 @@ namespace redislock::memory {
 namespace {
 
 void refuse_subcommand(call& which, std::string_view command) {
-    answer_failure(which.out, "ERR unknown subcommand '" + std::string(which.word(1).substr(0, 128)) + "'. Try " +
-                                  std::string(command) + " HELP.");
+    answer_failure(which.out, "ERR unknown subcommand '" + std::string(which.word(1).substr(0, 128)) +
+                                  "'. Try " + std::string(command) + " HELP.");
 }
 
 }  // namespace
@@ -34,10 +34,9 @@ void run_time(call& which) {
 
 // Nothing is persistent here, and the report does not hide it.
 void run_info(call& which) {
-    std::string text =
-        "# Server\r\nserver_name:memory\r\nredis_version:" REDISLOCK_VERSION
-        "\r\nredis_mode:standalone\r\n"
-        "# Clients\r\nconnected_clients:";
+    std::string text = "# Server\r\nserver_name:memory\r\nredis_version:" REDISLOCK_VERSION
+                       "\r\nredis_mode:standalone\r\n"
+                       "# Clients\r\nconnected_clients:";
     text.append(digits(which.server.clients).view());
     text +=
         "\r\n# Memory\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n"
@@ -49,11 +48,12 @@ void run_info(call& which) {
 }
 
 void run_config(call& which) {
-    static constexpr std::array<std::array<std::string_view, 2>, 5> settings{{{"appendfsync", "no"},
-                                                                              {"appendonly", "no"},
-                                                                              {"maxmemory", "0"},
-                                                                              {"maxmemory-policy", "noeviction"},
-                                                                              {"save", ""}}};
+    static constexpr std::array<std::array<std::string_view, 2>, 5> settings{
+        {{"appendfsync", "no"},
+         {"appendonly", "no"},
+         {"maxmemory", "0"},
+         {"maxmemory-policy", "noeviction"},
+         {"save", ""}}};
     if (!is_word(which.word(1), "GET")) return refuse_subcommand(which, "CONFIG");
     if (which.words.size() < 3) return refuse_arity(which, "CONFIG|GET");
     auto& found = answer_array(which.out);

@@ -43,9 +43,11 @@ bool take_options(call& which, set_options& options) {
             options.only_existing = true;
         } else if (is_word(word, "KEEPTTL") && !timed) {
             options.keeps_ttl = true;
-        } else if ((in_seconds || is_word(word, "PX")) && !timed && !options.keeps_ttl && i + 1 < which.words.size()) {
+        } else if ((in_seconds || is_word(word, "PX")) && !timed && !options.keeps_ttl &&
+                   i + 1 < which.words.size()) {
             timed = true;
-            if (!take_expiry(which, which.word(++i), in_seconds ? second : millisecond, options)) return false;
+            if (!take_expiry(which, which.word(++i), in_seconds ? second : millisecond, options))
+                return false;
         } else {
             answer_failure(which.out, syntax_error);
             return false;

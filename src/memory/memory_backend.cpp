@@ -34,12 +34,13 @@ void memory_channel::flush() {
 void memory_channel::run(turn& within, engine::slot& which) {
     within.execute(session_, which.request.commands.bytes(), which.replies);
     if (which.request.fallback == nullptr) return;
-    const bool unknown_script = std::any_of(which.replies.begin(), which.replies.end(), [](const wire::reply& each) {
-        return each.failed_with("NOSCRIPT");
-    });
+    const bool unknown_script =
+        std::any_of(which.replies.begin(), which.replies.end(),
+                    [](const wire::reply& each) { return each.failed_with("NOSCRIPT"); });
     if (!unknown_script) return;
     loop_.log(engine::log_level::debug, "the server did not know script '" +
-                                            std::string(which.request.fallback->name) + "': sending it whole");
+                                            std::string(which.request.fallback->name) +
+                                            "': sending it whole");
     which.replies.clear();
     which.request.use_eval();
     within.execute(session_, which.request.commands.bytes(), which.replies);
@@ -50,7 +51,8 @@ std::unique_ptr<engine::backend> memory_backend::make(engine::loop& loop, std::s
     return std::unique_ptr<engine::backend>(new memory_backend(loop, std::move(home), settings));
 }
 
-memory_backend::memory_backend(engine::loop& loop, std::shared_ptr<server> home, const wire::options& settings)
+memory_backend::memory_backend(engine::loop& loop, std::shared_ptr<server> home,
+                               const wire::options& settings)
     : loop_(loop),
       home_(std::move(home)),
       name_(settings.redacted()),

@@ -92,8 +92,8 @@ void run_script(call& which) {
             answer_integer(known[i], found != nullptr && !which.server.forgotten[place_of(found)] ? 1 : 0);
         }
     } else {
-        answer_failure(which.out, "ERR unknown subcommand '" + std::string(what.substr(0, 128)) +
-                                      "'. Try SCRIPT HELP.");
+        answer_failure(which.out,
+                       "ERR unknown subcommand '" + std::string(what.substr(0, 128)) + "'. Try SCRIPT HELP.");
     }
 }
 

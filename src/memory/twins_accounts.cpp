@@ -129,8 +129,8 @@ void run_withdraw(state& server, texts keys, texts arguments, wire::reply& out) 
     if (!asked) return;
     const auto id = arguments[3];
     const auto token = arguments[5];
-    const request_record record{id.empty() || keys.size() < 3 ? std::string_view{} : keys[2], "withdraw", arguments[0],
-                                arguments[4]};
+    const request_record record{id.empty() || keys.size() < 3 ? std::string_view{} : keys[2], "withdraw",
+                                arguments[0], arguments[4]};
     const auto lock = token.empty() ? std::string_view{} : keys.back();
     const bool ours = !lock.empty() && holds(server, lock, token);
     const auto release = [&] {
@@ -157,7 +157,8 @@ void run_withdraw(state& server, texts keys, texts arguments, wire::reply& out) 
     server.keys.touch(keys[0]);
     const outcome_words words("ok", *held.balance_text);
     if (asked->limit > 0) {
-        note(server, keys[1], held, {"", arguments[0], arguments[2], id}, static_cast<std::size_t>(asked->limit));
+        note(server, keys[1], held, {"", arguments[0], arguments[2], id},
+             static_cast<std::size_t>(asked->limit));
     }
     if (keep(server, record, words.view(), out)) release();
 }
@@ -168,8 +169,8 @@ void run_deposit(state& server, texts keys, texts arguments, wire::reply& out) {
     const auto room = parse_number(arguments[2]);
     if (!room) return answer_failure(out, not_an_integer);
     const auto id = arguments[3];
-    const request_record record{id.empty() || keys.size() < 3 ? std::string_view{} : keys[2], "deposit", arguments[0],
-                                arguments[4]};
+    const request_record record{id.empty() || keys.size() < 3 ? std::string_view{} : keys[2], "deposit",
+                                arguments[0], arguments[4]};
     if (!record.key.empty()) {
         if (const auto recorded = find_recorded(server, record)) return answer_text(out, *recorded);
     }
@@ -183,7 +184,8 @@ void run_deposit(state& server, texts keys, texts arguments, wire::reply& out) {
     server.keys.touch(keys[0]);
     const outcome_words words("ok", *held.balance_text);
     if (asked->limit > 0) {
-        note(server, keys[1], held, {"-", arguments[0], "deposit", id}, static_cast<std::size_t>(asked->limit));
+        note(server, keys[1], held, {"-", arguments[0], "deposit", id},
+             static_cast<std::size_t>(asked->limit));
     }
     keep(server, record, words.view(), out);
 }
@@ -191,7 +193,8 @@ void run_deposit(state& server, texts keys, texts arguments, wire::reply& out) {
 void run_init(state& server, texts keys, texts arguments, wire::reply& out) {
     if (arguments[1] == "1") {
         if (entry* found = server.keys.find(keys[0])) {
-            if (found->text() == nullptr || !parse_canonical(*found->text())) return answer_text(out, "corrupt");
+            if (found->text() == nullptr || !parse_canonical(*found->text()))
+                return answer_text(out, "corrupt");
             return answer_text(out, "ok " + *found->text());
         }
     }
