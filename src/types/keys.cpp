@@ -64,6 +64,11 @@ result<key_scheme> key_scheme::make(std::string_view prefix, std::string_view ba
     scheme.before_ = balance_template.substr(0, at);
     scheme.after_ = balance_template.substr(at + placeholder.size());
     scheme.adopts_ = true;
+    const std::string sample = scheme.before_ + "user" + scheme.after_;
+    if (sample.find_first_of("{}") != std::string::npos && !has_hash_tag(sample)) {
+        return {errc::configuration,
+                "balance_key's braces besides {user} must form a hash tag, like 'acct:{{user}}:bal'"};
+    }
     return scheme;
 }
 
@@ -82,8 +87,10 @@ result<account_keys> key_scheme::keys_of(std::string_view user) const {
     std::string balance = before_;
     balance += user;
     balance += after_;
-    if (has_hash_tag(balance)) return with_side_keys(balance, balance);
-    return with_side_keys(balance, "{" + balance + "}");
+    if (!has_hash_tag(balance)) return with_side_keys(balance, "{" + balance + "}");
+    // Under a tag that all users share, "alice:history" could be both a side key and a user's balance.
+    if (has_hash_tag(before_)) return with_side_keys(balance, "redislock:" + balance);
+    return with_side_keys(balance, balance);
 }
 
 }  // namespace redislock

@@ -27,7 +27,8 @@ struct account_keys {
 ///
 /// With a template ("acct:{user}:bal") existing balance keys are adopted as they are: the user is
 /// inserted unchanged, and one with a brace or a control character of the above is refused. The
-/// side keys then carry the balance key's own hash tag, or the whole balance key as their tag.
+/// side keys then carry the balance key's own hash tag, or the whole balance key as their tag; where
+/// the tag is one that all users share ("{shop}:{user}"), they also begin with "redislock:".
 class key_scheme {
 public:
     static result<key_scheme> make(std::string_view prefix, std::string_view balance_template);
