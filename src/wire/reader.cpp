@@ -1,8 +1,27 @@
 #include "wire/reader.hpp"
 
+#include <charconv>
+
 #include "wire/hiredis.hpp"
 
 namespace redislock::wire {
+namespace {
+
+constexpr std::size_t longest_header = 24;  // "$" and 19 digits, and both "\r\n" of a bulk string
+
+// Whether the bulk string that is being read says of itself that it will be longer than this: known
+// from its first line, long before its bytes would be there.
+bool announces_more_than(std::size_t limit, const redisReader& reader) noexcept {
+    if (reader.ridx < 0) return false;
+    const int type = reader.task[reader.ridx]->type;
+    if (type != REDIS_REPLY_STRING && type != REDIS_REPLY_VERB) return false;
+    const char* end = reader.buf + reader.len;
+    std::uint64_t length = 0;
+    const auto [stop, failure] = std::from_chars(reader.buf + reader.pos, end, length);
+    return failure == std::errc{} && stop != end && length > limit;
+}
+
+}  // namespace
 
 // hiredis calls these while it parses; a null answer makes it stop with an out-of-memory error.
 struct builder_functions {
@@ -33,7 +52,9 @@ struct builder_functions {
         made->type = text_kind(task->type);
         const size_t skipped = task->type == REDIS_REPLY_VERB && size >= 4 ? 4 : 0;  // "txt:"
         made->text.assign(text + skipped, size - skipped);
-        return made;
+        auto& builder = self(task);
+        builder.bytes_ += size;
+        return builder.bytes_ > builder.limits_.bytes ? nullptr : made;
     }
 
     // Counted here, since hiredis itself has such a limit only from 1.5 on.
@@ -50,7 +71,8 @@ struct builder_functions {
         }
         reply* made = place(task);
         if (made == nullptr) return nullptr;
-        made->type = task->type == REDIS_REPLY_PUSH ? reply::kind::push : reply::kind::array;
+        const bool aside = task->type == REDIS_REPLY_PUSH || task->type == REDIS_REPLY_ATTR;
+        made->type = aside ? reply::kind::push : reply::kind::array;
         return made;
     }
 
@@ -93,15 +115,18 @@ result<std::optional<reply>> reply_builder::next(redisReader& reader) {
             return {errc::protocol, "the server's reply has more elements than the limit allows"};
         }
         if (too_deep_) return {errc::protocol, "the server's reply is nested deeper than the limit allows"};
+        if (bytes_ > limits_.bytes) return {errc::protocol, "the server's reply is longer than the limit allows"};
         return {errc::protocol, std::string("the server does not speak the Redis protocol: ") + reader.errstr};
     }
     if (made == nullptr) {
-        if (reader.len - reader.pos > limits_.bytes) {
+        if (reader.len - reader.pos > limits_.bytes + longest_header ||
+            announces_more_than(limits_.bytes - bytes_, reader)) {
             return {errc::protocol, "the server's reply is longer than the limit allows"};
         }
         return std::optional<reply>{};
     }
     elements_ = 0;
+    bytes_ = 0;
     return std::optional<reply>{std::move(root_)};
 }
 

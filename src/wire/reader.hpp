@@ -41,6 +41,7 @@ private:
     reply_limits limits_;
     reply root_;
     long long elements_ = 0;
+    std::size_t bytes_ = 0;
     bool too_deep_ = false;
 };
 

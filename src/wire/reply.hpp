@@ -16,7 +16,7 @@ struct reply {
         status,   ///< "+OK"
         failure,  ///< "-ERR ..."
         array,    ///< also RESP3 sets, and maps as key, value, key, value
-        push,     ///< out of band
+        push,     ///< out of band, RESP3 attributes included
     };
 
     reply::kind type = kind::nil;
