@@ -3,8 +3,9 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <cstdlib>
+#include <locale>
 #include <optional>
+#include <sstream>
 
 #include "types/amount.hpp"
 
@@ -40,10 +41,12 @@ std::optional<std::string> percent_decode(std::string_view text) {
 }
 
 result<nanos> parse_seconds(std::string_view name, std::string_view text) {
-    const std::string owned(text);
-    char* stop = nullptr;
-    const double value = std::strtod(owned.c_str(), &stop);
-    if (owned.empty() || stop != owned.c_str() + owned.size() || !std::isfinite(value) || value <= 0 ||
+    // Not strtod: in the locale of an application "2.5" may not be a number. from_chars is too new for libc++.
+    std::istringstream in{std::string(text)};
+    in.imbue(std::locale::classic());
+    double value = 0;
+    in >> std::noskipws >> value;
+    if (in.fail() || in.peek() != std::istringstream::traits_type::eof() || !std::isfinite(value) || value <= 0 ||
         value > 1e6) {
         return bad(std::string(name) + " must be a number of seconds above 0, like 2.5");
     }
@@ -257,7 +260,11 @@ result<options> parse_url(std::string_view url) {
     const auto question = rest.find('?');
     const auto query = question == std::string_view::npos ? std::string_view{} : rest.substr(question + 1);
     if (auto set = apply_location(target, rest.substr(0, question)); !set) return set.error();
-    if (auto set = apply_query(target, query); !set) return set.error();
+    if (auto set = apply_query(target, query); !set) {
+        if (query.find('@') == std::string_view::npos) return set.error();
+        // What was taken for a parameter may be the rest of a password, and is not repeated.
+        return bad("the URL has a wrong parameter after its '?'; in a user name or password write '?' as %3F");
+    }
     return target;
 }
 
