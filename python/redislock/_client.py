@@ -101,20 +101,30 @@ class Client(BaseClient):
         self._run = self._waiter.run
 
     def init(
-        self, user: str | int, balance: int, *, if_missing: bool = False, timeout: float | None = None
+        self,
+        user: str | int,
+        balance: int,
+        *,
+        if_missing: bool = False,
+        timeout: float | None = None,
     ) -> Result:
         """Sets the balance and clears the history; `if_missing=True` leaves an existing balance alone."""
-        return self._run(self._accounts.init(user, balance, if_missing, timeout))  # type: ignore[no-any-return]
+        return self._run(self._accounts.init(user, balance, if_missing, timeout))
 
     def balance(self, user: str | int, *, timeout: float | None = None) -> int | None:
         """The balance, or None where there is no such account."""
-        return self._run(self._accounts.balance(user, timeout))  # type: ignore[no-any-return]
+        return self._run(self._accounts.balance(user, timeout))
 
     def deposit(
-        self, user: str | int, amount: int, *, idempotency_key: str | None = None, timeout: float | None = None
+        self,
+        user: str | int,
+        amount: int,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
     ) -> Result:
         """Adds to the balance: `ok`, `missing` or `overflow`."""
-        return self._run(self._accounts.deposit(user, amount, idempotency_key, timeout))  # type: ignore[no-any-return]
+        return self._run(self._accounts.deposit(user, amount, idempotency_key, timeout))
 
     def withdraw(
         self,
@@ -129,17 +139,22 @@ class Client(BaseClient):
         timeout: float | None = None,
     ) -> Result:
         """Takes from the balance by the strategy of that name: lua, lock, watch or naive."""
-        return self._run(  # type: ignore[no-any-return]
+        return self._run(
             self._accounts.withdraw(
                 strategy, user, amount, idempotency_key, max_retries, lock_wait, lock_lease, timeout
             )
         )
 
     def withdraw_lua(
-        self, user: str | int, amount: int, *, idempotency_key: str | None = None, timeout: float | None = None
+        self,
+        user: str | int,
+        amount: int,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
     ) -> Result:
         """Takes from the balance in one script, one round trip: `ok`, `insufficient` or `missing`."""
-        return self._run(  # type: ignore[no-any-return]
+        return self._run(
             self._accounts.withdraw("lua", user, amount, idempotency_key, None, None, None, timeout)
         )
 
@@ -158,8 +173,10 @@ class Client(BaseClient):
         Waits up to `lock_wait` seconds for a held lock, then answers `lock_busy`. The commit is
         refused with `lock_lost` once the lease of `lock_lease` seconds has ended.
         """
-        return self._run(  # type: ignore[no-any-return]
-            self._accounts.withdraw("lock", user, amount, idempotency_key, None, lock_wait, lock_lease, timeout)
+        return self._run(
+            self._accounts.withdraw(
+                "lock", user, amount, idempotency_key, None, lock_wait, lock_lease, timeout
+            )
         )
 
     def withdraw_watch(
@@ -175,37 +192,37 @@ class Client(BaseClient):
 
         After `max_retries` repetitions that met another writer it answers `conflict`.
         """
-        return self._run(  # type: ignore[no-any-return]
+        return self._run(
             self._accounts.withdraw("watch", user, amount, idempotency_key, max_retries, None, None, timeout)
         )
 
     def withdraw_naive(self, user: str | int, amount: int, *, timeout: float | None = None) -> Result:
         """Reads, computes, writes: loses updates under contention. For comparison only."""
-        return self._run(  # type: ignore[no-any-return]
-            self._accounts.withdraw("naive", user, amount, None, None, None, None, timeout)
-        )
+        return self._run(self._accounts.withdraw("naive", user, amount, None, None, None, None, timeout))
 
     def deposit_naive(self, user: str | int, amount: int, *, timeout: float | None = None) -> Result:
         """The naive way to add. For comparison only."""
-        return self._run(self._accounts.deposit_naive(user, amount, timeout))  # type: ignore[no-any-return]
+        return self._run(self._accounts.deposit_naive(user, amount, timeout))
 
     def history(
         self, user: str | int, limit: int | None = None, *, timeout: float | None = None
     ) -> list[HistoryEntry]:
         """At most `limit` entries, newest first; all that are kept without it."""
-        return self._run(self._accounts.history(user, limit, timeout))  # type: ignore[no-any-return]
+        return self._run(self._accounts.history(user, limit, timeout))
 
-    def outcome(self, user: str | int, idempotency_key: str, *, timeout: float | None = None) -> Result | None:
+    def outcome(
+        self, user: str | int, idempotency_key: str, *, timeout: float | None = None
+    ) -> Result | None:
         """The recorded outcome of a request, or None. Never charges."""
-        return self._run(self._accounts.outcome(user, idempotency_key, timeout))  # type: ignore[no-any-return]
+        return self._run(self._accounts.outcome(user, idempotency_key, timeout))
 
     def delete(self, user: str | int, *, timeout: float | None = None) -> Result:
         """Removes the balance and its history: `ok` or `missing`. Request records live on."""
-        return self._run(self._accounts.delete(user, timeout))  # type: ignore[no-any-return]
+        return self._run(self._accounts.delete(user, timeout))
 
     def health(self, *, timeout: float | None = None) -> Health:
         """What the server says of itself; answers also when it cannot be reached."""
-        return self._run(self._accounts.health(timeout))  # type: ignore[no-any-return]
+        return self._run(self._accounts.health(timeout))
 
     def close(self) -> None:
         """Closes the connections. What is under way ends with an error; later calls raise `ClosedError`."""

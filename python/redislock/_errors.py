@@ -36,7 +36,7 @@ class ConfigurationError(Error, ValueError):
     """A URL, an option or an environment variable cannot be used. Nothing was sent."""
 
 
-class ConnectionError(Error, builtins.ConnectionError):
+class ConnectionError(Error, builtins.ConnectionError):  # noqa: A001  # caught as redislock.ConnectionError
     """No connection could be made or kept. Nothing was applied."""
 
 
@@ -44,7 +44,7 @@ class AuthenticationError(ConnectionError):
     """The server refused the user name or the password."""
 
 
-class TimeoutError(Error, builtins.TimeoutError):
+class TimeoutError(Error, builtins.TimeoutError):  # noqa: A001  # caught as redislock.TimeoutError
     """The deadline passed before the request could have been applied. Nothing was applied."""
 
 

@@ -19,6 +19,7 @@ __all__ = ["DEFAULT_URL", "ClientOptions", "make_accounts", "make_options", "url
 DEFAULT_URL = "redis://localhost:6379"
 DEFAULT_PREFIX = "redislock"
 DEFAULT_RETRIES = 10
+MOST_RETRIES = 1_000_000
 
 
 class ClientOptions(TypedDict, total=False):
@@ -97,7 +98,7 @@ def _environment_retries() -> int:
         value = int(text)
     except ValueError:
         value = -1
-    if not 0 <= value <= 1_000_000:
+    if not 0 <= value <= MOST_RETRIES:
         raise ConfigurationError("environment variable MAX_RETRIES must be a whole number from 0, like 10")
     return value
 
@@ -151,5 +152,5 @@ def url_from_redis(client: Any) -> tuple[str, dict[str, object]]:
 
 def _cert_reqs(value: object) -> str | None:
     if value is None or value in ("none", "required"):
-        return value  # type: ignore[return-value]  # narrowed by the comparison
+        return value
     return "none" if getattr(value, "name", value) in ("CERT_NONE", "none") else "required"

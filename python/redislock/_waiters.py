@@ -24,7 +24,8 @@ _modules = sys.modules
 
 def _warn_of_running_loop() -> None:
     asyncio = _modules.get("asyncio")
-    if asyncio is not None and asyncio._get_running_loop() is not None:  # noqa: SLF001  # the public twin raises
+    # The public get_running_loop() raises where there is none.
+    if asyncio is not None and asyncio._get_running_loop() is not None:  # noqa: SLF001
         warnings.warn(
             "a blocking redislock call inside a running event loop stops the loop; use redislock.asyncio.Client",
             RuntimeWarning,
@@ -88,7 +89,7 @@ class GeventWaiter:
         for (greenlet, operation), value, failed in finished:
             try:
                 greenlet.switch((operation, value, failed))
-            except BaseException:  # noqa: BLE001  # one greenlet's failure must not cost the others their answers
+            except BaseException:  # noqa: BLE001, PERF203  # one failure must not cost the others their answers
                 self._hub.handle_error(greenlet, *sys.exc_info())
 
     def close(self) -> None:

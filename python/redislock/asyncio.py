@@ -108,22 +108,30 @@ class Client(BaseClient):
         return waiter
 
     async def init(
-        self, user: str | int, balance: int, *, if_missing: bool = False, timeout: float | None = None
+        self,
+        user: str | int,
+        balance: int,
+        *,
+        if_missing: bool = False,
+        timeout: float | None = None,
     ) -> Result:
         """Sets the balance and clears the history; `if_missing=True` leaves an existing balance alone."""
-        return await self._run(self._accounts.init(user, balance, if_missing, timeout))  # type: ignore[no-any-return]
+        return await self._run(self._accounts.init(user, balance, if_missing, timeout))
 
     async def balance(self, user: str | int, *, timeout: float | None = None) -> int | None:
         """The balance, or None where there is no such account."""
-        return await self._run(self._accounts.balance(user, timeout))  # type: ignore[no-any-return]
+        return await self._run(self._accounts.balance(user, timeout))
 
     async def deposit(
-        self, user: str | int, amount: int, *, idempotency_key: str | None = None, timeout: float | None = None
+        self,
+        user: str | int,
+        amount: int,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
     ) -> Result:
         """Adds to the balance: `ok`, `missing` or `overflow`."""
-        return await self._run(  # type: ignore[no-any-return]
-            self._accounts.deposit(user, amount, idempotency_key, timeout)
-        )
+        return await self._run(self._accounts.deposit(user, amount, idempotency_key, timeout))
 
     async def withdraw(
         self,
@@ -138,17 +146,22 @@ class Client(BaseClient):
         timeout: float | None = None,
     ) -> Result:
         """Takes from the balance by the strategy of that name: lua, lock, watch or naive."""
-        return await self._run(  # type: ignore[no-any-return]
+        return await self._run(
             self._accounts.withdraw(
                 strategy, user, amount, idempotency_key, max_retries, lock_wait, lock_lease, timeout
             )
         )
 
     async def withdraw_lua(
-        self, user: str | int, amount: int, *, idempotency_key: str | None = None, timeout: float | None = None
+        self,
+        user: str | int,
+        amount: int,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
     ) -> Result:
         """Takes from the balance in one script, one round trip: `ok`, `insufficient` or `missing`."""
-        return await self._run(  # type: ignore[no-any-return]
+        return await self._run(
             self._accounts.withdraw("lua", user, amount, idempotency_key, None, None, None, timeout)
         )
 
@@ -163,8 +176,10 @@ class Client(BaseClient):
         timeout: float | None = None,
     ) -> Result:
         """Takes from the balance under the account's lock, in two round trips."""
-        return await self._run(  # type: ignore[no-any-return]
-            self._accounts.withdraw("lock", user, amount, idempotency_key, None, lock_wait, lock_lease, timeout)
+        return await self._run(
+            self._accounts.withdraw(
+                "lock", user, amount, idempotency_key, None, lock_wait, lock_lease, timeout
+            )
         )
 
     async def withdraw_watch(
@@ -177,37 +192,39 @@ class Client(BaseClient):
         timeout: float | None = None,
     ) -> Result:
         """Takes from the balance by WATCH and EXEC, two round trips an attempt."""
-        return await self._run(  # type: ignore[no-any-return]
+        return await self._run(
             self._accounts.withdraw("watch", user, amount, idempotency_key, max_retries, None, None, timeout)
         )
 
     async def withdraw_naive(self, user: str | int, amount: int, *, timeout: float | None = None) -> Result:
         """Reads, computes, writes: loses updates under contention. For comparison only."""
-        return await self._run(  # type: ignore[no-any-return]
+        return await self._run(
             self._accounts.withdraw("naive", user, amount, None, None, None, None, timeout)
         )
 
     async def deposit_naive(self, user: str | int, amount: int, *, timeout: float | None = None) -> Result:
         """The naive way to add. For comparison only."""
-        return await self._run(self._accounts.deposit_naive(user, amount, timeout))  # type: ignore[no-any-return]
+        return await self._run(self._accounts.deposit_naive(user, amount, timeout))
 
     async def history(
         self, user: str | int, limit: int | None = None, *, timeout: float | None = None
     ) -> list[HistoryEntry]:
         """At most `limit` entries, newest first; all that are kept without it."""
-        return await self._run(self._accounts.history(user, limit, timeout))  # type: ignore[no-any-return]
+        return await self._run(self._accounts.history(user, limit, timeout))
 
-    async def outcome(self, user: str | int, idempotency_key: str, *, timeout: float | None = None) -> Result | None:
+    async def outcome(
+        self, user: str | int, idempotency_key: str, *, timeout: float | None = None
+    ) -> Result | None:
         """The recorded outcome of a request, or None. Never charges."""
-        return await self._run(self._accounts.outcome(user, idempotency_key, timeout))  # type: ignore[no-any-return]
+        return await self._run(self._accounts.outcome(user, idempotency_key, timeout))
 
     async def delete(self, user: str | int, *, timeout: float | None = None) -> Result:
         """Removes the balance and its history: `ok` or `missing`. Request records live on."""
-        return await self._run(self._accounts.delete(user, timeout))  # type: ignore[no-any-return]
+        return await self._run(self._accounts.delete(user, timeout))
 
     async def health(self, *, timeout: float | None = None) -> Health:
         """What the server says of itself; answers also when it cannot be reached."""
-        return await self._run(self._accounts.health(timeout))  # type: ignore[no-any-return]
+        return await self._run(self._accounts.health(timeout))
 
     async def aclose(self) -> None:
         """Closes the connections of every loop. What is under way ends with an error."""

@@ -125,7 +125,7 @@ public:
     py::list close() {
         if (!reactor_) return py::list();
         reactor_->cancel_all(errc::closed);
-        for (int step = 0; step < 64 && reactor_->in_flight() > 0; ++step) reactor_->flush();
+        reactor_->drain();
         py::list last = take();
         reactor_.reset();
         return last;

@@ -64,6 +64,12 @@ void reactor::flush() {
     loop_.clear_graveyard();
 }
 
+void reactor::drain() {
+    constexpr int enough = 64;  // resumptions that an interrupted coroutine and its parents need
+    for (int step = 0; step < enough && !live_.empty(); ++step) flush();
+    flush();
+}
+
 void reactor::turn() {
     loop_.turn();
     for (operation* each : std::exchange(done_, {})) finish(*each);

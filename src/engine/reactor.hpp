@@ -34,6 +34,8 @@ public:
     int fileno() const noexcept { return loop_.poller().fileno(); }
     /// Runs what became ready and writes what is queued.
     void flush();
+    /// After `cancel_all`: flushes until every operation has taken its leave and said its last word.
+    void drain();
     /// Blocks until something happens, a signal included. The only call that may run while another
     /// thread submits; it touches nothing but the descriptor.
     void wait(nanos timeout) noexcept { loop_.poller().wait(has_work() ? 0 : timeout); }

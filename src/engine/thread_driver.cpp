@@ -9,10 +9,7 @@ bool thread_driver::start(std::shared_ptr<operation> which) {
     const std::lock_guard lock(mutex_);
     if (closed_) return false;
     reactor_->submit(std::move(which));
-    reactor_->flush();  // the leader, if there is one, sleeps in the poller and need not know
-    deliver();
-    // On memory:// the next step needs no event: the leader must look at once.
-    if (led_ && reactor_->has_work()) reactor_->loop().poller().wake_handle()->wake();
+    flush_beside_leader();
     return true;
 }
 
@@ -65,8 +62,15 @@ void thread_driver::pass_the_lead() noexcept {
 void thread_driver::cancel(operation& which) {
     const std::lock_guard lock(mutex_);
     reactor_->cancel(which);
+    flush_beside_leader();
+}
+
+// The leader, if there is one, sleeps in the poller. It need not know of what goes out here, but
+// it must look at once where something can go on without an event.
+void thread_driver::flush_beside_leader() {
     reactor_->flush();
     deliver();
+    if (led_ && reactor_->has_work()) reactor_->loop().poller().wake_handle()->wake();
 }
 
 void thread_driver::close() {
@@ -74,7 +78,7 @@ void thread_driver::close() {
     if (closed_) return;
     closed_ = true;
     reactor_->cancel_all(errc::closed);
-    reactor_->flush();
+    reactor_->drain();
     deliver();
     reactor_->loop().poller().wake_handle()->wake();
 }

@@ -41,6 +41,7 @@ private:
     };
 
     void lead_once(std::unique_lock<std::mutex>& lock, nanos until);
+    void flush_beside_leader();
     void deliver();
     void pass_the_lead() noexcept;
 
