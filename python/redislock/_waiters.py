@@ -27,7 +27,8 @@ def _warn_of_running_loop() -> None:
     # The public get_running_loop() raises where there is none.
     if asyncio is not None and asyncio._get_running_loop() is not None:  # noqa: SLF001
         warnings.warn(
-            "a blocking redislock call inside a running event loop stops the loop; use redislock.asyncio.Client",
+            "a blocking redislock call inside a running event loop stops that loop; "
+            "use redislock.asyncio.Client",
             RuntimeWarning,
             stacklevel=5,
         )

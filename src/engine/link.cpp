@@ -119,9 +119,9 @@ void link::greet() {
     state_ = state::greeting;
     greeting_.resp3 = at_.resp3;
     greeting_.exclusive = exclusive_;
-    auto& lost_before = greeting_.lost;
-    lost_before.insert(lost_before.end(), at_.lost.begin(), at_.lost.end());
-    at_.lost.clear();
+    // They stay on the list until this greeting is answered: another link that greets meanwhile must
+    // not repeat a request before they are gone. Killing one twice is harmless.
+    greeting_.lost = at_.lost;
     const auto handshake = wire::make_handshake(at_.settings, greeting_);
     greeting_replies_ = handshake.count();
     said_.clear();
@@ -147,6 +147,10 @@ void link::take_greeting() {
                                           " forbids CLIENT KILL: a request of a lost connection may run late");
     }
     if (!greeting_.lost.empty()) loop_.log(log_level::debug, "killed what was left of lost connections");
+    std::erase_if(at_.lost, [this](const wire::lost_client& each) {
+        return std::any_of(greeting_.lost.begin(), greeting_.lost.end(),
+                           [&](const wire::lost_client& killed) { return killed.id == each.id; });
+    });
     greeting_ = {};
     said_.clear();
     client_id_ = judged->client_id;
@@ -246,7 +250,6 @@ void link::lost(error why) {
 
 void link::remember_lost_client() {
     auto& list = at_.lost;
-    list.insert(list.end(), greeting_.lost.begin(), greeting_.lost.end());  // a greeting that failed
     const bool harmless = std::all_of(offered_.begin(), offered_.end(), [](const slot_ptr& each) {
         return each->request.policy == resend::read;
     });
