@@ -1,0 +1,46 @@
+"""Fixtures for every suite: real servers that belong to the test run alone."""
+
+import itertools
+import os
+
+import pytest
+import redis
+
+from redislock._server import PrivateServer
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def server():
+    """A running server for all tests together: use accounts of your own, change no setting."""
+    with PrivateServer(port=0) as running:
+        yield running
+
+
+@pytest.fixture
+def start_server():
+    """Start servers that this test alone may configure, stop and kill; keywords as PrivateServer's."""
+    started = []
+
+    def start(**wanted):
+        fresh = PrivateServer(**wanted)
+        started.append(fresh)
+        return fresh.start()
+
+    yield start
+    for each in started:
+        each.stop()
+
+
+@pytest.fixture
+def user():
+    """Name an account that no other test uses."""
+    return f"user-{os.getpid()}-{next(_numbers)}"
+
+
+@pytest.fixture
+def raw(server):
+    """Look at the shared server from outside, with redis-py."""
+    with redis.Redis.from_url(server.url, decode_responses=True) as client:
+        yield client
