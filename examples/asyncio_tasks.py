@@ -19,7 +19,8 @@ async def main() -> None:
         first = sum(not result.replayed for result in results)
         print(f"{len(results)} answers, {first} of them the first, the others a replay of it")
         print(f"alice has {await client.balance('alice')}")
-        print(f"on record: {(await client.outcome('alice', order)).status}")
+        recorded = await client.outcome("alice", order)  # asks, and never pays
+        print(f"on record: {recorded.status if recorded else 'nothing'}")
 
 
 asyncio.run(main())
