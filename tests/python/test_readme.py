@@ -1,0 +1,215 @@
+"""README and docs keep their word: every snippet runs, every link leads somewhere."""
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+import redislock
+from redislock import Client
+from redislock._server import PrivateServer
+
+TOP = Path(__file__).parents[2]
+README = (TOP / "README.md").read_text(encoding="utf-8")
+GUARANTEES = (TOP / "docs" / "guarantees.md").read_text(encoding="utf-8")
+PAGES = [TOP / "README.md", TOP / "CHANGELOG.md", TOP / "CONTRIBUTING.md", *TOP.glob("docs/*.md")]
+
+
+def blocks(text, language):
+    """Return the fenced blocks of a language, each with the heading that it stands under."""
+    found, heading = [], ""
+    for title, body in re.findall(
+        rf"^#+ ([^\n]+)$|^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL
+    ):
+        if title:
+            heading = title
+        else:
+            found.append((heading, body))
+    return found
+
+
+SNIPPETS = dict(blocks(README, "python"))
+
+
+@pytest.fixture
+def server():
+    with PrivateServer() as running:
+        yield running
+
+
+@pytest.fixture
+def run(server, tmp_path):
+    """Run a program of the environment, where it finds the private server."""
+
+    def run(*command):
+        done = subprocess.run(
+            command,
+            env={
+                **os.environ,
+                "PATH": f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}",
+                "REDIS_CONN": server.url,
+                "KEY_PREFIX": "",
+                "MAX_RETRIES": "",
+            },
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+def written(folder, heading):
+    path = folder / "snippet.py"
+    path.write_text(SNIPPETS[heading], encoding="utf-8")
+    return str(path)
+
+
+# --- README's snippets ----------------------------------------------------------------------------
+
+
+def test_each_heading_has_one_snippet_and_a_test_here():
+    assert len(SNIPPETS) == len(blocks(README, "python"))
+    tested = {"Threads", "asyncio, with FastAPI", "gevent", "Locust", "pytest"}
+    assert set(SNIPPETS) == tested | {"When the connection breaks"}
+
+
+def test_snippets_are_short():
+    for heading, body in SNIPPETS.items():
+        code = [line for line in body.splitlines() if line.strip()]
+        assert len(code) <= 12, heading
+
+
+def test_threads(run, tmp_path):
+    promised = re.search(r"# (\d+ paid, \d+ left)", SNIPPETS["Threads"])[1]
+    assert run(sys.executable, written(tmp_path, "Threads")) == f"{promised}\n"
+
+
+def test_fastapi(server, monkeypatch):
+    testclient = pytest.importorskip("fastapi.testclient")
+    monkeypatch.setenv("REDIS_CONN", server.url)
+    names = {}
+    exec(SNIPPETS["asyncio, with FastAPI"], names)
+    with Client() as client, testclient.TestClient(names["app"]) as web:
+        client.init("alice", 5)
+        assert [web.post("/buy/alice").json()["status"] for _ in range(2)] == ["ok", "insufficient"]
+
+
+def test_gevent(run, tmp_path):
+    pytest.importorskip("gevent")
+    said = run(sys.executable, written(tmp_path, "gevent"))
+    assert re.fullmatch(r"\d+ attempts for 64 withdrawals\n", said)
+    assert int(said.split()[0]) >= 64
+
+
+def test_locust(run, server, tmp_path):
+    pytest.importorskip("locust")
+    locust = [sys.executable, "-m", "locust", "-f", written(tmp_path, "Locust")]
+    run(*locust, "--headless", "-u", "4", "-r", "4", "-t", "1s")
+    with Client(server.url) as client:
+        assert client.balance("alice") < 1_000_000
+
+
+def test_pytest(run, tmp_path):
+    said = run(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", written(tmp_path, "pytest"))
+    assert "1 passed" in said
+
+
+def test_when_the_connection_breaks(run, tmp_path):
+    said = run(sys.executable, written(tmp_path, "When the connection breaks"))
+    assert said.startswith("Result(status='ok', balance=97,")
+
+
+def test_the_shell_session(run):
+    pytest.importorskip("typer")
+    (session,) = (body for heading, body in blocks(README, "sh") if heading == "Follow along")
+    for line in session.splitlines():
+        run(*line.split())
+
+
+def test_the_two_commands_are_there_to_be_copied():
+    commands = [body for heading, body in blocks(README, "sh") if heading == "The first minute"]
+    assert commands == [
+        "pip install '.[all]' && redislock compare\n",
+        "pip install '.[test]' && pytest\n",
+    ]
+
+
+# --- the other pages ------------------------------------------------------------------------------
+
+
+def test_snippets_of_the_guarantees_run(server):
+    with Client(server.url) as client:
+        client.init("alice", 100)
+        for _, body in blocks(GUARANTEES, "python"):
+            exec(body, {"client": client})
+
+
+def names_in_table(heading):
+    section = GUARANTEES.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("|")]
+    return {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+
+
+def test_every_status_is_explained():
+    assert names_in_table("What an answer says about the money") == {
+        str(status) for status in redislock.Status
+    }
+
+
+def test_every_exception_is_explained():
+    ours = {
+        name
+        for name in redislock.__all__
+        if isinstance(kind := getattr(redislock, name), type) and issubclass(kind, redislock.Error)
+    }
+    builtin = {"ValueError", "TypeError", "OverflowError"}
+    told = names_in_table("What an exception says about the money")
+    assert told == ours - {"Error"} | builtin
+
+
+def test_the_acl_of_the_guarantees_suffices(server):
+    redis = pytest.importorskip("redis")
+    (rule,) = re.findall(r"^ACL SETUSER shop .*$", GUARANTEES, re.MULTILINE)
+    with redis.Redis.from_url(server.url) as other:
+        other.execute_command(*rule.split())
+    with Client(
+        server.url, username="shop", password="secret", client_name="shop", history_limit=1
+    ) as client:
+        client.init("alice", 100)
+        for strategy in ("lua", "lock", "watch"):
+            assert client.withdraw(strategy, "alice", 3)
+            assert client.withdraw(strategy, "alice", 3, idempotency_key=strategy)
+            assert client.withdraw(strategy, "alice", 3, idempotency_key=strategy).replayed
+        assert client.withdraw_naive("alice", 3)
+        assert client.deposit("alice", 3, idempotency_key="paid in")
+        assert client.outcome("alice", "lua").balance == 94
+        assert len(client.history("alice")) == 1
+        assert client.balance("alice") == 82
+        health = client.health()
+        assert health.reachable
+        assert not any("not allowed" in each for each in health.warnings)
+        assert client.delete("alice")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path) if path else page
+        assert there.exists(), target
+        if anchor:
+            titles = re.findall(r"^#+ (.+)$", there.read_text(encoding="utf-8"), re.MULTILINE)
+            anchors = {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in titles}
+            assert anchor in anchors, target
