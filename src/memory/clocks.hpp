@@ -4,6 +4,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <limits>
+#include <optional>
 
 #include "types/clock.hpp"
 
@@ -22,12 +24,6 @@ struct clocks {
     clock_source wall = wall_now;            ///< for TIME
 };
 
-/// `count` units from now; what lies beyond the clock's reach, nearly three centuries, stays there.
-inline nanos deadline_after(nanos now, std::int64_t count, nanos unit) noexcept {
-    const nanos latest = never - 1;
-    return count >= (latest - now) / unit ? latest : now + count * unit;
-}
-
 /// Reads each source at most once between two calls of `thaw`.
 class frozen_clock {
 public:
@@ -41,6 +37,17 @@ public:
     nanos wall() noexcept {
         if (wall_ == unread) wall_ = from_.wall();
         return wall_;
+    }
+
+    /// `count` units from now; nothing where servers refuse it, since their clock, counted in
+    /// milliseconds, does not reach that far. Ours, in nanoseconds, ends after three centuries.
+    std::optional<nanos> after(std::int64_t count, nanos unit) noexcept {
+        constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+        const std::int64_t factor = unit / millisecond;
+        if (count > most / factor || count < -most / factor) return std::nullopt;
+        if (count > 0 && count * factor > most - wall() / millisecond) return std::nullopt;
+        const nanos latest = never - 1;
+        return count >= (latest - now()) / unit ? latest : now() + count * unit;
     }
 
 private:

@@ -1,5 +1,4 @@
 // Commands on keys of whatever type: removal, expiry, SCAN.
-#include <limits>
 #include <optional>
 
 #include "memory/answers.hpp"
@@ -24,8 +23,8 @@ void expire(call& which, std::string_view name, nanos unit) {
     if (which.words.size() > 3) {
         return answer_failure(which.out, "ERR Unsupported option " + std::string(which.word(3)));
     }
-    const std::int64_t most = std::numeric_limits<std::int64_t>::max() / (unit / millisecond);
-    if (*duration > most || *duration < -most) {
+    const auto when = *duration > 0 ? which.server.clock.after(*duration, unit) : which.server.clock.now();
+    if (!when) {
         return answer_failure(which.out, "ERR invalid expire time in '" + std::string(name) + "' command");
     }
     const auto key = which.word(1);
@@ -33,7 +32,7 @@ void expire(call& which, std::string_view name, nanos unit) {
     answer_integer(which.out, found != nullptr ? 1 : 0);
     if (found == nullptr) return;
     if (*duration <= 0) which.server.keys.erase(key);
-    else which.server.keys.expire_at(key, *found, deadline_after(which.server.clock.now(), *duration, unit));
+    else which.server.keys.expire_at(key, *found, *when);
 }
 
 std::string_view type_of(entry* which) noexcept {

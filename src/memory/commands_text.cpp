@@ -1,5 +1,6 @@
 // Commands on texts: GET, SET and the counters.
 #include <limits>
+#include <optional>
 
 #include "memory/answers.hpp"
 #include "memory/handlers.hpp"
@@ -14,45 +15,44 @@ struct set_options {
     bool only_new = false;
     bool only_existing = false;
     bool keeps_ttl = false;
+    std::string_view duration;  ///< of EX or PX, as given
+    nanos unit = 0;             ///< 0: neither was given
     nanos expires_at = never;
 };
 
-// EX 10, PX 10000: false where it was refused.
-bool take_expiry(call& which, std::string_view text, nanos unit, set_options& options) {
-    const auto duration = parse_number(text);
-    if (!duration) {
-        answer_failure(which.out, not_an_integer);
-        return false;
-    }
-    if (*duration <= 0 || *duration > std::numeric_limits<std::int64_t>::max() / (unit / millisecond)) {
-        answer_failure(which.out, "ERR invalid expire time in 'set' command");
-        return false;
-    }
-    options.expires_at = deadline_after(which.server.clock.now(), *duration, unit);
-    return true;
-}
-
+// What contradicts an option before it is a syntax error, like a value that is none.
 bool take_options(call& which, set_options& options) {
-    bool timed = false;
     for (std::size_t i = 3; i < which.words.size(); ++i) {
         const auto word = which.word(i);
-        const bool in_seconds = is_word(word, "EX");
+        const nanos unit = is_word(word, "EX") ? second : is_word(word, "PX") ? millisecond : 0;
         if (is_word(word, "NX") && !options.only_existing) {
             options.only_new = true;
         } else if (is_word(word, "XX") && !options.only_new) {
             options.only_existing = true;
-        } else if (is_word(word, "KEEPTTL") && !timed) {
+        } else if (is_word(word, "KEEPTTL") && options.unit == 0) {
             options.keeps_ttl = true;
-        } else if ((in_seconds || is_word(word, "PX")) && !timed && !options.keeps_ttl &&
+        } else if (unit != 0 && (options.unit == 0 || options.unit == unit) && !options.keeps_ttl &&
                    i + 1 < which.words.size()) {
-            timed = true;
-            if (!take_expiry(which, which.word(++i), in_seconds ? second : millisecond, options))
-                return false;
+            options.unit = unit;
+            options.duration = which.word(++i);
         } else {
             answer_failure(which.out, syntax_error);
             return false;
         }
     }
+    return true;
+}
+
+bool take_expiry(call& which, set_options& options) {
+    if (options.unit == 0) return true;
+    const auto duration = parse_number(options.duration);
+    const auto when =
+        duration && *duration > 0 ? which.server.clock.after(*duration, options.unit) : std::nullopt;
+    if (!when) {
+        answer_failure(which.out, duration ? "ERR invalid expire time in 'set' command" : not_an_integer);
+        return false;
+    }
+    options.expires_at = *when;
     return true;
 }
 
@@ -89,7 +89,7 @@ void run_get(call& which) {
 
 void run_set(call& which) {
     set_options options;
-    if (!take_options(which, options)) return;
+    if (!take_options(which, options) || !take_expiry(which, options)) return;
     const auto key = which.word(1);
     entry* found = which.server.keys.find(key);
     if ((options.only_new && found != nullptr) || (options.only_existing && found == nullptr)) return;

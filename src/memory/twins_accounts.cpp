@@ -39,12 +39,12 @@ bool keep(state& server, const request_record& which, std::string_view words, wi
     answer_text(out, words);
     if (which.key.empty()) return true;
     const auto ttl = parse_number(which.ttl);
-    if (!ttl || *ttl <= 0) {
+    const auto when = ttl && *ttl > 0 ? server.clock.after(*ttl, millisecond) : std::nullopt;
+    if (!when) {
         answer_failure(out, ttl ? "ERR invalid expire time in 'set' command" : not_an_integer);
         return false;
     }
-    server.keys.set(which.key, opening_of(which).append(words),
-                    deadline_after(server.clock.now(), *ttl, millisecond));
+    server.keys.set(which.key, opening_of(which).append(words), *when);
     return true;
 }
 
