@@ -307,9 +307,7 @@ class PrivateServer:
         if "in use" in log:
             return _port_in_use(self._port)
         # The server's own words, without its process id and clock.
-        said = [
-            re.sub(r"^\d+:\w+ .*?\d\d:\d\d:\d\d\.\d+ [#*.-] ", "", line) for line in log.split("\n")
-        ]
+        said = [re.sub(r"^\d+:\w+ .*?\d\d:\d\d:\d\d\.\d+ [#*.-] ", "", line) for line in log.split("\n")]
         last = [line for line in said if line.strip()][-3:]
         return ServerError(f"{self.program.path} did not start: {' / '.join(last) or 'no reason'}")
 

@@ -29,9 +29,7 @@ def ask(server, *words):
     else:
         line = socket.create_connection(("127.0.0.1", server.port))
     with line:
-        line.sendall(
-            "".join([f"*{len(words)}\r\n", *(f"${len(w)}\r\n{w}\r\n" for w in words)]).encode()
-        )
+        line.sendall("".join([f"*{len(words)}\r\n", *(f"${len(w)}\r\n{w}\r\n" for w in words)]).encode())
         return line.recv(4096).decode()
 
 

@@ -1,0 +1,86 @@
+"""The command line: one module per family of commands, put together here.
+
+Each family has a function ``register(app)``. What they share (options, output, how a fault is
+told) is in `_common` and `_group`. Nothing here is imported by the package itself.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from redislock.cli import accounts, compare, server
+from redislock.cli._group import FaultTellingGroup
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+app = typer.Typer(
+    name="redislock",
+    cls=FaultTellingGroup,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    invoke_without_command=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for family in (compare, server, accounts):
+    family.register(app)
+
+
+def _tell_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    from redislock import build_info
+
+    info = build_info()
+    tls = f"on ({info['openssl']})" if info["tls"] else "off (built without OpenSSL)"
+    typer.echo(f"redislock {info['version']}")
+    typer.echo(f"hiredis {info['hiredis']}, TLS {tls}, compiler {info['compiler']}")
+    raise typer.Exit
+
+
+@app.callback()
+def redislock(
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001 - its callback does the work
+        bool,
+        typer.Option(
+            "--version",
+            callback=_tell_version,
+            is_eager=True,
+            help="Tell version, hiredis, TLS and compiler.",
+        ),
+    ] = False,
+) -> None:
+    r"""Withdraw without races on Redis, and see what each way of doing it costs.
+
+    No server at hand? [bold]redislock serve[/bold] runs one.
+
+    \b
+    Exit codes: 0 ok; 1 a refused status or a failed verdict;
+    2 usage; 3 a fault of the server or the connection.
+    """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main() -> int:
+    """Run the command line and return its exit code."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        # An exception rather than an end on the spot, so that private servers are stopped and
+        # what was written to a server that the user named is deleted again.
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, end)
+    try:
+        app(prog_name="redislock")
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else 0
+    return 0

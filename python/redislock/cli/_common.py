@@ -1,0 +1,135 @@
+"""What the commands share: the options that name the server, and reading and printing values."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+
+import typer
+
+import redislock
+from redislock.cli._group import tell
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+LARGEST: Final = 2**63 - 1
+DEFAULT_TIMEOUT: Final = "5"
+
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        show_default=False,
+        help="The server: redis://user:password@host:port/db, rediss://…, unix:///path. "
+        "Default: REDIS_CONN, else localhost:6379.",
+    ),
+]
+Prefix = Annotated[
+    str | None,
+    typer.Option(
+        "--prefix",
+        metavar="TEXT",
+        show_default=False,
+        help="What the keys begin with. Default: KEY_PREFIX, else redislock.",
+    ),
+]
+Timeout = Annotated[
+    str, typer.Option("--timeout", metavar="SECONDS", help="For all of it, retries included.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+IdempotencyKey = Annotated[
+    str | None,
+    typer.Option(
+        "--idempotency-key",
+        metavar="KEY",
+        show_default=False,
+        help="Apply the request once, however often it is sent with this key.",
+    ),
+]
+User = Annotated[str, typer.Argument(metavar="USER", help="Whose account.", show_default=False)]
+Amount = Annotated[
+    str,
+    typer.Argument(
+        metavar="AMOUNT",
+        help="A whole number from 1, in the smallest unit: cents, items.",
+        show_default=False,
+    ),
+]
+
+NUMBERS_MAY_BE_NEGATIVE: Final = {"ignore_unknown_options": True}
+"""Settings of a command with amounts: "-5" is a wrong amount, not an unknown option "-5"."""
+
+
+def examples(*lines: str) -> str:
+    """Return the last paragraph of a command's help."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def open_client(url: str | None, prefix: str | None, timeout: str | float) -> redislock.Client:
+    """Make the client that the options ask for; a wrong one is named."""
+    seconds = duration(timeout, "--timeout", positive=True) if isinstance(timeout, str) else timeout
+    try:
+        return redislock.Client(url, prefix=prefix, timeout=seconds)
+    except redislock.ConfigurationError as error:
+        if url is not None and _is_of_url(url):
+            wrong("--url", str(error))
+        if prefix is not None and "prefix" in str(error):
+            wrong("--prefix", str(error))
+        raise
+
+
+def _is_of_url(url: str) -> bool:
+    """Tell whether the URL is wrong taken alone."""
+    try:
+        redislock.Client(url, prefix="", max_retries=0).close()
+    except redislock.ConfigurationError:
+        return True
+    return False
+
+
+def wrong(argument: str, why: str) -> NoReturn:
+    """End the command: an argument cannot be used."""
+    raise typer.BadParameter(why, param_hint=f"'{argument}'")
+
+
+def whole_number(text: str, name: str, smallest: int, largest: int = LARGEST) -> int:
+    """Return the number that an argument holds."""
+    if re.fullmatch(r"[+-]?[0-9]{1,19}", text) and smallest <= int(text) <= largest:
+        return int(text)
+    return wrong(name, f"must be a whole number from {smallest} to {largest}, not {text!r}")
+
+
+def duration(text: str, name: str, *, positive: bool = False) -> float:
+    """Return the seconds that an argument holds."""
+    if re.fullmatch(r"[0-9]{1,6}|[0-9]{0,6}\.[0-9]{1,9}", text) and float(text) >= positive * 1e-9:
+        return float(text)
+    least = "above 0" if positive else "from 0"
+    return wrong(name, f"must be a number of seconds {least}, like 2.5, not {text!r}")
+
+
+def print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
+    """Print a value for programs to read."""
+    typer.echo(json.dumps(value, indent=2))
+
+
+def end_unless_ok(result: redislock.Result) -> None:
+    """Give a refused status its exit code."""
+    if not result:
+        raise typer.Exit(1)
+
+
+def refuse(sentence: str) -> NoReturn:
+    """End the command: it was understood and the account did not allow it."""
+    tell(sentence)
+    raise typer.Exit(1)
+
+
+def in_words(seconds: float) -> str:
+    """Return a duration for people, with three digits."""
+    for limit, factor, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms")):
+        if seconds < limit:
+            return f"{seconds * factor:.3g} {unit}"
+    return f"{seconds:.3g} s"

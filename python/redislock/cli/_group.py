@@ -1,0 +1,113 @@
+"""How a fault is told: one sentence on standard error and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+import redislock
+from redislock._server import PortInUseError, ServerError
+
+OK: Final = 0
+REFUSED: Final = 1
+"""A refused status, a failed verdict or check."""
+USAGE: Final = 2
+FAULT: Final = 3
+"""A fault of the server or of the connection."""
+INTERRUPTED: Final = 130
+PIPE_CLOSED: Final = 141
+"""Both as a shell tells the end by a signal."""
+
+# Whatever library typer stands on at present: its errors of usage all have this base.
+_UsageError: Final[Any] = typer.BadParameter.__mro__[1]
+_WRONG_ARGUMENTS: Final = (
+    redislock.ConfigurationError,
+    redislock.IdempotencyMismatchError,
+    PortInUseError,
+)
+
+
+def tell(sentence: str) -> None:
+    """Say one sentence on standard error, in which a reader finds who says it."""
+    typer.echo(f"redislock: {' '.join(sentence.split())}", err=True)
+
+
+class FaultTellingGroup(TyperGroup):
+    """The command `redislock`: turns what its commands raise into a sentence and an exit code."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read what stands before the command's name."""
+        try:
+            return super().parse_args(ctx, args)
+        except _UsageError as error:
+            tell(_usage_sentence(error))
+            raise typer.Exit(USAGE) from None
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; see `explain` for what becomes of exceptions."""
+        try:
+            done = super().invoke(ctx)
+            sys.stdout.flush()  # a reader that went away is noticed here, not at exit
+        except BrokenPipeError:
+            _drop_output()
+            raise typer.Exit(PIPE_CLOSED) from None
+        except (KeyboardInterrupt, typer.Abort):
+            raise typer.Exit(INTERRUPTED) from None
+        except typer.Exit:
+            _flush_quietly()
+            raise
+        except Exception as error:
+            explained = explain(error)
+            if explained is None:
+                raise
+            code, sentence = explained
+            tell(sentence)
+            raise typer.Exit(code) from None
+        return done
+
+
+def explain(error: Exception) -> tuple[int, str] | None:
+    """Return the exit code and the sentence for what a command raised; None for a bug of ours."""
+    if isinstance(error, _UsageError):
+        return USAGE, _usage_sentence(error)
+    if isinstance(error, _WRONG_ARGUMENTS):
+        return USAGE, str(error)
+    if isinstance(error, (redislock.Error, ServerError)):
+        return FAULT, f"{error}{_way_out(error)}"
+    if isinstance(error, OSError) and error.filename is not None:
+        return USAGE, f"{error.filename}: {error.strerror}"
+    if isinstance(error, (ValueError, OverflowError)):
+        return USAGE, str(error)  # the clients' own check of an argument
+    return None
+
+
+def _way_out(error: Exception) -> str:
+    if isinstance(error, redislock.AuthenticationError):
+        return "; give user and password as in --url redis://user:password@host"
+    if isinstance(error, redislock.ConnectionError):
+        return "; name a server with --url or REDIS_CONN, or start one with: redislock serve"
+    return ""
+
+
+def _usage_sentence(error: Any) -> str:
+    said = str(error.format_message()).rstrip(".").replace("Value error, ", "")
+    path = error.ctx.command_path if error.ctx is not None else "redislock"
+    return f"{said[:1].lower()}{said[1:]}; see {path} --help"
+
+
+def _drop_output() -> None:
+    """Point standard output nowhere, so that the interpreter's last flush does not complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _flush_quietly() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
