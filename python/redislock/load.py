@@ -17,6 +17,7 @@ import os
 import random
 import secrets
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -41,6 +42,7 @@ HISTORY_LIMIT: Final = 1000
 NO_CONFLICT: Final = "no conflict possible: one request in flight"
 
 _SLICE: Final = 0.05  # seconds; Ctrl-C is seen and progress drawn in between
+_LAST_WORDS: Final = 1.0  # seconds for what is under way when a run fails
 _FASTEST: Final = 3_000_000  # withdrawals a second that no machine exceeds: for default balances
 _FEW: Final = 64  # accounts that are not worth a pool of threads
 _THREADS: Final = 16
@@ -232,10 +234,12 @@ class _Run:
             interrupted = self._go(on_progress)
             report = self._report(interrupted=interrupted)
         except BaseException:
-            self._generator.close()  # before its accounts go
+            self._wind_down()
             if remains := self._remove():
                 logger.warning(remains)
             raise
+        finally:
+            self._generator.close()
         if remains := self._remove():
             report = dataclasses.replace(report, notes=(*report.notes, remains))
         return report
@@ -261,6 +265,13 @@ class _Run:
                 self._generator.stop()
         return interrupted
 
+    def _wind_down(self) -> None:
+        """End what is under way before its accounts go: a lock is released, nothing comes late."""
+        self._generator.stop()
+        give_up = time.monotonic() + _LAST_WORDS
+        while self._generator.step(_SLICE) and time.monotonic() < give_up:
+            pass
+
     def _progress(self) -> Progress:
         seen = self._generator.snapshot()
         return Progress(
@@ -277,7 +288,6 @@ class _Run:
         seen = self._generator.report()
         if seen["fatal"] is not None:
             raise seen["fatal"]
-        self._generator.close()  # nothing of it is under way while the books are read
         money = dict(zip(self._names, seen["accounts"], strict=True))
         findings = _each(lambda name: _verdict.judge(self._books(name, money[name])), self._names)
         ok = seen["statuses"].get("ok", 0)
