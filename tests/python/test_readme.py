@@ -1,7 +1,9 @@
 """README and docs keep their word: every snippet runs, every link leads somewhere."""
 
+import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 import sysconfig
@@ -141,6 +143,13 @@ def test_the_two_commands_are_there_to_be_copied():
         "pip install '.[all]' && redislock compare\n",
         "pip install '.[test]' && pytest\n",
     ]
+
+
+def test_the_comparison_is_that_of_the_committed_figures():
+    source = TOP / "docs" / "figures" / "make_compare.py"
+    script = runpy.run_path(str(source))
+    runs = json.loads(script["FIGURES"].read_text(encoding="utf-8"))
+    assert f"{script['BEGIN']}\n{script['render'](runs)}{script['END']}" in README
 
 
 # --- the other pages ------------------------------------------------------------------------------
