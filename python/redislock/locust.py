@@ -57,7 +57,10 @@ def _measured(
 ) -> Callable[Concatenate[MeasuredClient, P], R | None]:
     @functools.wraps(method)
     def call(self: MeasuredClient, /, *args: P.args, **kwargs: P.kwargs) -> R | None:
-        return self._measure(method.__name__, functools.partial(method, *args, **kwargs))
+        def of(client: redislock.Client) -> R:
+            return method(client, *args, **kwargs)
+
+        return self._measure(method.__name__, of)
 
     return call
 
@@ -116,7 +119,7 @@ class MeasuredClient:
         except redislock.Error as error:
             self._report(name, time.perf_counter() - begin, None, error)
             return None
-        if isinstance(answer, redislock.Result):
+        if isinstance(answer, redislock.Result) and name != "outcome":  # which only reads a record
             self._report(name, answer.elapsed, answer, self._refusal(answer.status.value))
         else:
             took = time.perf_counter() - begin
@@ -217,17 +220,26 @@ def _share(user: RedisLockUser) -> _Shared:
     return _shared[key]
 
 
-@locust.events.init.add_listener
 def _check_settings(environment: Environment, **_: object) -> None:
     """Refuse a wrong URL or environment variable before anything starts, in one sentence."""
-    environment.events.quitting.add_listener(_choose_exit_code)
+    environment.events.quitting.add_listener(_choose_exit_code)  # type: ignore[no-untyped-call]
     for user_class in environment.user_classes:
-        if issubclass(user_class, RedisLockUser):
-            try:
-                user_class.make_client(environment).close()
-            except (redislock.ConfigurationError, TypeError, ValueError) as error:
-                sys.stderr.write(f"redislock: {error}\n")
-                sys.exit(2)
+        if issubclass(user_class, RedisLockUser) and (fault := _fault(user_class, environment)):
+            sys.stderr.write(f"redislock: {fault}\n")
+            sys.exit(2)
+
+
+def _fault(user_class: type[RedisLockUser], environment: Environment) -> str | None:
+    try:
+        if environment.host:
+            redislock.Client(environment.host, prefix="", max_retries=0).close()
+    except redislock.ConfigurationError as error:
+        return f"--host: {error}"
+    try:
+        user_class.make_client(environment).close()
+    except (TypeError, ValueError) as error:  # ConfigurationError is a ValueError
+        return str(error)
+    return None
 
 
 def _choose_exit_code(environment: Environment, **_: object) -> None:
@@ -249,3 +261,6 @@ def _is_lost_race(error: StatsError) -> bool:
     # From a worker the exception arrives as its text.
     texts = {repr(_refused[status]) for status in _CONTENTION}
     return error.method == REQUEST_TYPE and StatsError.parse_error(error.error) in texts
+
+
+locust.events.init.add_listener(_check_settings)  # type: ignore[no-untyped-call]
