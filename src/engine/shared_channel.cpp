@@ -60,11 +60,12 @@ void shared_channel::connect() {
 void shared_channel::reconnect_when_needed() {
     drop_expired();
     if (pending_.empty() || link_ || armed()) return;
-    if (failures_ <= 1) {
+    const auto in_a_row = std::max(failures_, refusals_);
+    if (in_a_row <= 1) {
         connect();
         return;
     }
-    loop_.timers().arm(*this, loop_.now() + loop_.backoff(failures_ - 2, least_backoff, most_backoff));
+    loop_.timers().arm(*this, loop_.now() + loop_.backoff(in_a_row - 2, least_backoff, most_backoff));
 }
 
 void shared_channel::on_timer() {
@@ -86,7 +87,7 @@ void shared_channel::on_link_answer(link& which, slot_ptr answered) {
                                           "): looking for the server again");
         answered->replies.clear();
         pending_.push_front(std::move(answered));
-        if (!which.retired()) ++failures_;
+        if (!which.retired()) ++refusals_;
         step_around(which);
         return;
     }
@@ -103,6 +104,7 @@ void shared_channel::on_link_answer(link& which, slot_ptr answered) {
         return;
     }
     failures_ = 0;
+    if (answered->request.policy != resend::read) refusals_ = 0;  // a replica answers reads all the time
     if (!pending_.empty()) loop_.mark_dirty(*this);
     answered->finish();
 }
@@ -166,7 +168,7 @@ void shared_channel::fail_pending(const error& why) {
         const bool unknown = each->in_doubt && each->changes_money();
         each->fail(unknown ? unanswered_write(why) : why);
     }
-    failures_ = 0;
+    failures_ = refusals_ = 0;
 }
 
 void shared_channel::drop_expired() {

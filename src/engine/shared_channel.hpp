@@ -46,7 +46,8 @@ private:
     std::deque<slot_ptr> pending_;
     std::unique_ptr<link> link_;
     std::vector<std::unique_ptr<link>> retired_;
-    std::uint32_t failures_ = 0;  // in a row, since the last useful answer
+    std::uint32_t failures_ = 0;  // connections lost in a row, since the last useful answer
+    std::uint32_t refusals_ = 0;  // servers stepped around in a row, since the last change that was taken
     std::string last_failure_;
 };
 

@@ -1,0 +1,402 @@
+// The connection that all share, against a server that says what the test tells it: order, torn
+// replies, what is sent again after a loss, and stepping around a server that cannot be used.
+#include "engine/shared_channel.hpp"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "scripted_peer.hpp"
+
+namespace redislock::engine {
+namespace {
+
+using words = std::vector<std::string>;
+
+struct shared_channels : testing::Test {
+    wired_reactor on;
+    std::shared_ptr<request> ask(const std::string& word, resend policy = resend::read,
+                                 nanos timeout = 5 * second) {
+        return on.submit<request>(words{word}, policy, timeout);
+    }
+};
+
+TEST_F(shared_channels, writes_together_what_was_sent_together) {
+    auto first = ask("ONE");
+    auto second = on.submit<request>(words{"TWO", "THREE"}, resend::read);
+    const auto line = on.welcome(1);
+    EXPECT_EQ(line->words(), "ONE | TWO | THREE");
+    line->say("+1\r\n+2\r\n");
+    on.settle();
+    EXPECT_EQ(outcome_of(*first), "+1");
+    EXPECT_FALSE(second->finished());
+    line->say("+3\r\n");
+    on.settle();
+    EXPECT_EQ(outcome_of(*second), "+2 +3");
+}
+
+TEST_F(shared_channels, answers_each_with_its_own_replies_however_they_are_torn) {
+    const std::string replies = bulk_bytes("one") + ">2\r\n+invalidate\r\n*1\r\n" + bulk_bytes("k") +
+                                ":2\r\n" + "*2\r\n" + bulk_bytes("3") + "$-1\r\n" + "-ERR four\r\n";
+    auto warm = ask("WARM");
+    const auto line = on.welcome(1);
+    line->say("+OK\r\n");
+    for (std::size_t cut = 0; cut <= replies.size(); ++cut) {
+        auto first = ask("ONE");
+        auto second = on.submit<request>(words{"TWO", "THREE"}, resend::once);
+        auto third = ask("FOUR", resend::recorded);
+        on.settle();
+        line->say(std::string_view(replies).substr(0, cut));
+        on.settle();
+        line->say(std::string_view(replies).substr(cut));
+        on.settle();
+        ASSERT_EQ(outcome_of(*first), "\"one\"") << "cut at " << cut;
+        ASSERT_EQ(outcome_of(*second), ":2 [\"3\" nil]");
+        ASSERT_EQ(outcome_of(*third), "-ERR four");
+    }
+    EXPECT_FALSE(on.connects_again());
+}
+
+TEST_F(shared_channels, takes_replies_byte_by_byte) {
+    auto own = on.submit<request>(words{"ONE", "TWO"}, resend::once);
+    const auto line = on.welcome(1);
+    for (char c : std::string("$5\r\nhello\r\n*1\r\n:7\r\n")) {
+        EXPECT_FALSE(own->finished());
+        line->say(std::string_view(&c, 1));
+        on.settle();
+    }
+    EXPECT_EQ(outcome_of(*own), "\"hello\" [:7]");
+}
+
+TEST_F(shared_channels, what_is_sent_again_after_a_loss_keeps_its_order) {
+    auto read = ask("READ", resend::read);
+    auto token = ask("TOKEN", resend::token);
+    auto once = ask("ONCE", resend::once);
+    auto recorded = ask("RECORDED", resend::recorded);
+    auto line = on.welcome(1);
+    EXPECT_EQ(line->words(), "READ | TOKEN | ONCE | RECORDED");
+    line->hang_up();
+    on.settle();
+    EXPECT_EQ(beginning_of(outcome_of(*once)), "outcome_unknown");
+    EXPECT_NE(outcome_of(*once).find("idempotency_key"), std::string::npos) << "names the way out";
+    auto later = ask("LATER", resend::once);
+    line = on.welcome(2);
+    EXPECT_EQ(line->words(), "READ | TOKEN | RECORDED | LATER");
+    line->say("+1\r\n+2\r\n+3\r\n+4\r\n");
+    on.settle();
+    EXPECT_EQ(outcome_of(*read) + outcome_of(*token) + outcome_of(*recorded) + outcome_of(*later),
+              "+1+2+3+4");
+}
+
+TEST_F(shared_channels, replies_of_a_lost_connection_do_not_count) {
+    auto own = on.submit<request>(words{"ONE", "TWO"}, resend::recorded);
+    auto line = on.welcome(1);
+    line->say("+stale\r\n+ha");
+    on.settle();
+    line->hang_up();
+    line = on.welcome(2);
+    EXPECT_EQ(line->words(), "ONE | TWO");
+    line->say("+1\r\n+2\r\n");
+    on.settle();
+    EXPECT_EQ(outcome_of(*own), "+1 +2");
+}
+
+TEST_F(shared_channels, a_reply_that_came_before_the_end_counts) {
+    auto own = ask("ONCE", resend::once);
+    auto line = on.welcome(1);
+    line->say("+OK\r\n");
+    line->hang_up();
+    on.settle();
+    EXPECT_EQ(outcome_of(*own), "+OK");
+}
+
+TEST_F(shared_channels, reconnects_at_once_then_backs_off) {
+    auto own = ask("READ", resend::read, 60 * second);
+    on.welcome(1)->hang_up();
+    on.accept()->hang_up();
+    int attempts = 0;
+    nanos longest = 0;
+    for (nanos waited = 0; waited < 20 * second;) {
+        EXPECT_FALSE(on.connects_again()) << "not while no time passes";
+        nanos pause = 0;
+        while (!on.connects_again() && pause < 2 * second) {
+            fake_time += millisecond;
+            pause += millisecond;
+        }
+        waited += pause;
+        longest = std::max(longest, pause);
+        ASSERT_LE(pause, second + millisecond);
+        ASSERT_LE(pause, (20 * millisecond << std::min(attempts, 10)) + millisecond)
+            << "attempt " << attempts;
+        ++attempts;
+    }
+    EXPECT_GT(attempts, 20) << "pauses are a random part of at most 1 s";
+    EXPECT_GT(longest, 300 * millisecond);
+    EXPECT_FALSE(own->finished());
+    on.pass(60 * second);
+    EXPECT_EQ(beginning_of(outcome_of(*own)), "timed_out");
+}
+
+TEST_F(shared_channels, after_an_answer_the_first_attempt_is_at_once_again) {
+    auto warm = ask("WARM");
+    auto line = on.welcome(1);
+    for (int round = 0; round < 3; ++round) {
+        line->say("+OK\r\n");
+        auto own = ask("READ");
+        on.settle();
+        line->hang_up();
+        line = on.welcome(2);
+        EXPECT_EQ(line->words(), "READ");
+    }
+}
+
+TEST_F(shared_channels, where_nobody_ever_answered_it_fails_at_once) {
+    on.peer.stop_listening();
+    auto own = ask("READ");
+    on.settle();
+    EXPECT_EQ(beginning_of(outcome_of(*own)), "connection_failed");
+    EXPECT_NE(outcome_of(*own).find("cannot connect to"), std::string::npos);
+    on.peer.listen_again();
+    auto next = ask("READ");
+    EXPECT_TRUE(on.connects_again()) << "the next call tries again";
+}
+
+TEST_F(shared_channels, a_server_that_stops_talking_redis_is_given_up) {
+    auto own = ask("ONCE", resend::once);
+    auto other = ask("READ", resend::read);
+    auto line = on.welcome(1);
+    line->say("HTTP/1.1 400 Bad Request\r\n");
+    on.settle();
+    EXPECT_EQ(beginning_of(outcome_of(*own)), "outcome_unknown");
+    EXPECT_EQ(beginning_of(outcome_of(*other)), "protocol");
+}
+
+TEST_F(shared_channels, a_reply_that_nobody_asked_for_ends_the_connection) {
+    auto own = ask("ONE");
+    auto line = on.welcome(1);
+    line->say("+1\r\n+2\r\n");
+    on.settle();
+    EXPECT_EQ(outcome_of(*own), "+1");
+    EXPECT_TRUE(line->closed());
+}
+
+TEST_F(shared_channels, sends_a_script_whole_where_it_is_not_known) {
+    auto own = on.submit<request>(words{"TIME", "script", "PING"}, resend::once);
+    auto line = on.welcome(1);
+    EXPECT_EQ(line->words(), "TIME | EVALSHA 0123456789abcdef0123456789abcdef01234567 1 k | PING");
+    line->say("+1\r\n-NOSCRIPT No matching script. Please use EVAL.\r\n+3\r\n");
+    on.settle();
+    EXPECT_EQ(line->words(), "TIME | EVAL return 1 1 k | PING");
+    line->say("+1\r\n+2\r\n+3\r\n");
+    on.settle();
+    EXPECT_EQ(outcome_of(*own), "+1 +2 +3");
+    EXPECT_TRUE(on.logged("sample"));
+}
+
+TEST_F(shared_channels, a_script_not_known_within_a_pipeline_leaves_the_neighbours_alone) {
+    auto before = ask("BEFORE", resend::once);
+    auto own = on.submit<request>(words{"script"}, resend::once);
+    auto after = ask("AFTER", resend::once);
+    auto line = on.welcome(1);
+    line->heard();
+    line->say("+b\r\n-NOSCRIPT No matching script.\r\n+a\r\n");
+    on.settle();
+    EXPECT_EQ(outcome_of(*before) + outcome_of(*after), "+b+a");
+    EXPECT_EQ(line->words(), "EVAL return 1 1 k");
+    line->say("-NOSCRIPT somebody's own error\r\n");
+    on.settle();
+    EXPECT_EQ(outcome_of(*own), "-NOSCRIPT somebody's own error") << "once is enough";
+}
+
+TEST_F(shared_channels, of_an_abandoned_script_call_nothing_is_sent_again) {
+    auto own = on.submit<request>(words{"script"}, resend::once);
+    auto line = on.welcome(1);
+    line->heard();
+    on.core->cancel(*own);
+    on.settle();
+    line->say("-NOSCRIPT No matching script.\r\n");
+    on.settle();
+    EXPECT_EQ(line->words(), "");
+}
+
+TEST_F(shared_channels, steps_around_a_server_that_applies_nothing) {
+    for (std::string_view refusal :
+         {"-READONLY You can't write against a read only replica.\r\n", "-LOADING Redis is loading\r\n",
+          "-MASTERDOWN Link with MASTER is down\r\n"}) {
+        const wired_reactor own;
+        auto change = own.submit<request>(words{"CHANGE"}, resend::once);
+        auto read = own.submit<request>(words{"READ"}, resend::read);
+        auto old = own.welcome(1);
+        old->heard();
+        old->say(refusal);
+        own.settle();
+        EXPECT_FALSE(change->finished());
+        auto next = own.welcome(2);
+        ASSERT_NE(next, nullptr);
+        EXPECT_EQ(next->words(), "CHANGE");
+        EXPECT_FALSE(old->closed()) << "it still owes a reply";
+        old->say("+old\r\n");
+        own.settle();
+        EXPECT_EQ(outcome_of(*read), "+old");
+        EXPECT_TRUE(old->closed());
+        next->say("+new\r\n");
+        own.settle();
+        EXPECT_EQ(outcome_of(*change), "+new");
+    }
+}
+
+// Answers as a replica that was once the master: reads work, changes are refused.
+std::string answer_of_a_replica(const std::string& asked, int id) {
+    if (asked.starts_with("HELLO")) return wired_reactor::answer_to_greeting(asked, id);
+    std::string bytes;
+    for (std::size_t at = 0; at != std::string::npos && at < asked.size();) {
+        bytes += asked.compare(at, 4, "READ") == 0
+                     ? "+OK\r\n"
+                     : "-READONLY You can't write against a read only replica.\r\n";
+        at = asked.find(" | ", at);
+        if (at != std::string::npos) at += 3;
+    }
+    return bytes;
+}
+
+// Counts the connections that are made to it within a second.
+int connections_to_a_replica(const wired_reactor& on) {
+    std::unique_ptr<peer_line> line;
+    int made = 0;
+    for (int step = 0; step < 1000; ++step) {
+        on.pass(millisecond);
+        if (auto next = on.peer.accept_now()) {
+            ++made;
+            line = std::move(next);
+        }
+        for (int turn = 0; line && turn < 3; ++turn) {
+            if (const auto asked = line->words(); !asked.empty()) line->say(answer_of_a_replica(asked, made));
+            on.settle();
+        }
+    }
+    return made;
+}
+
+TEST_F(shared_channels, a_server_that_keeps_refusing_is_looked_for_ever_less_often) {
+    auto own = ask("CHANGE", resend::once);
+    const int made = connections_to_a_replica(on);
+    EXPECT_GT(made, 3);
+    EXPECT_LT(made, 40);
+    on.pass(5 * second);
+    EXPECT_EQ(beginning_of(outcome_of(*own)), "timed_out") << "it was never applied";
+    EXPECT_NE(outcome_of(*own).find("READONLY"), std::string::npos) << outcome_of(*own);
+}
+
+// Sends one read after the other.
+class reader final : public operation_of<std::string> {
+public:
+    using operation_of::operation_of;
+
+private:
+    task<result<std::string>> body(context& with) override {
+        for (;;) {
+            auto slot = with.make_slot();
+            slot->request.policy = resend::read;
+            slot->request.commands.add("READ");
+            auto said = co_await with.send(std::move(slot));
+            if (!said) co_return std::move(said.error());
+            auto slept = co_await with.sleep(millisecond);
+            if (!slept) co_return std::move(slept.error());
+        }
+    }
+};
+
+TEST_F(shared_channels, also_while_reads_are_answered_there) {
+    auto own = ask("CHANGE", resend::once);
+    auto other = on.submit<reader>(60 * second);
+    EXPECT_LT(connections_to_a_replica(on), 40);
+    on.core->cancel(*other);
+    on.settle();
+}
+
+TEST_F(shared_channels, greets_with_a_kill_of_what_was_lost_unanswered) {
+    auto own = ask("CHANGE", resend::recorded);
+    on.welcome(7)->hang_up();
+    std::string greeting;
+    auto line = on.welcome(8, &greeting);
+    EXPECT_EQ(greeting, "HELLO 3 | CLIENT KILL ID 7");
+    EXPECT_EQ(line->words(), "CHANGE");
+    line->hang_up();
+    on.settle();
+    on.pass(50 * millisecond);
+    on.accept()->hang_up();  // the greeting itself is lost
+    on.settle();
+    on.pass(100 * millisecond);
+    line = on.accept();
+    EXPECT_EQ(line->words(), "HELLO 3 | CLIENT KILL ID 8") << "until somebody has answered it";
+}
+
+TEST_F(shared_channels, does_not_kill_where_only_reads_were_lost) {
+    auto own = ask("READ", resend::read);
+    on.welcome(7)->hang_up();
+    std::string greeting;
+    const auto line = on.welcome(8, &greeting);
+    EXPECT_EQ(greeting, "HELLO 3");
+}
+
+TEST_F(shared_channels, steps_down_to_resp2_and_remembers_it) {
+    auto own = ask("READ");
+    auto line = on.accept();
+    EXPECT_EQ(line->words(), "HELLO 3");
+    line->say("-ERR unknown command 'HELLO'\r\n");
+    on.settle();
+    EXPECT_EQ(line->words(), "CLIENT ID");
+    line->say(":7\r\n");
+    on.settle();
+    EXPECT_EQ(line->words(), "READ");
+    line->hang_up();
+    line = on.accept();
+    EXPECT_EQ(line->words(), "CLIENT ID");
+}
+
+TEST_F(shared_channels, a_refused_password_ends_what_waits_and_is_not_tried_again) {
+    auto own = ask("READ");
+    auto other = ask("OTHER");
+    auto line = on.accept();
+    line->say("-NOAUTH HELLO must be called with the client already authenticated\r\n");
+    on.settle();
+    EXPECT_EQ(beginning_of(outcome_of(*own)), "authentication");
+    EXPECT_EQ(beginning_of(outcome_of(*other)), "authentication");
+    EXPECT_FALSE(on.connects_again());
+    on.pass(2 * second);
+    EXPECT_FALSE(on.connects_again());
+}
+
+TEST_F(shared_channels, notices_an_idle_connection_that_the_server_has_closed) {
+    auto own = ask("FIRST", resend::once);
+    auto line = on.welcome(1);
+    line->say("+1\r\n");
+    on.settle();
+    line->hang_up();  // not seen by the loop before the next request is made
+    fake_time += 11 * millisecond;
+    auto next = ask("SECOND", resend::once);
+    line = on.welcome(2);
+    EXPECT_EQ(line->words(), "SECOND");
+    line->say("+2\r\n");
+    on.settle();
+    EXPECT_EQ(outcome_of(*next), "+2");
+}
+
+TEST_F(shared_channels, says_in_messages_what_it_waits_for) {
+    auto own = ask("READ", resend::read, second);
+    auto line = on.welcome(1);
+    on.pass(second);
+    EXPECT_NE(outcome_of(*own).find("waiting for unix://"), std::string::npos) << outcome_of(*own);
+    on.peer.stop_listening();
+    line->hang_up();
+    on.settle();
+    auto next = ask("READ", resend::read, second);
+    on.settle();
+    on.pass(second);
+    EXPECT_NE(outcome_of(*next).find("not connected to unix://"), std::string::npos) << outcome_of(*next);
+}
+
+}  // namespace
+}  // namespace redislock::engine
