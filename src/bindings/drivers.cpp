@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include "bindings/bindings.hpp"
+#include "bindings/without_gil.hpp"
 #include "engine/thread_driver.hpp"
 
 namespace redislock::bindings {
@@ -38,7 +39,7 @@ public:
         bool finished = false;
         bool started = false;
         {
-            const py::gil_scoped_release released;
+            const without_gil released;
             started = driver->start(which);
             if (started) finished = driver->wait(*which, slice);
         }
@@ -49,7 +50,7 @@ public:
                 leave(*driver, *which);
                 throw interruption;
             }
-            const py::gil_scoped_release released;
+            const without_gil released;
             finished = driver->wait(*which, slice);
         }
         if (driver->has_log()) emit(driver->take_log());
@@ -60,7 +61,7 @@ public:
         if (!driver_) return;
         const auto driver = std::move(driver_);
         driver_ = nullptr;
-        const py::gil_scoped_release released;
+        const without_gil released;
         driver->close();
     }
 
@@ -74,7 +75,7 @@ public:
 private:
     // The caller is interrupted: its operation ends now, and cleans up after itself.
     static void leave(engine::thread_driver& driver, request& which) {
-        const py::gil_scoped_release released;
+        const without_gil released;
         driver.cancel(which);
         driver.wait(which, second);
     }

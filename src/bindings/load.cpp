@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "bindings/bindings.hpp"
+#include "bindings/without_gil.hpp"
 #include "load/generator.hpp"
 
 namespace redislock::bindings {
@@ -95,7 +96,7 @@ public:
         bool more = false;
         std::vector<engine::log_record> log;
         {
-            const py::gil_scoped_release released;
+            const without_gil released;
             const std::scoped_lock guard(mutex_);
             more = running().step(patience);
             log = run_->take_log();
@@ -105,19 +106,19 @@ public:
     }
 
     void stop() {
-        const py::gil_scoped_release released;
+        const without_gil released;
         const std::scoped_lock guard(mutex_);
         if (run_) run_->stop();
     }
 
     void abort() {
-        const py::gil_scoped_release released;
+        const without_gil released;
         const std::scoped_lock guard(mutex_);
         if (run_) run_->abort();
     }
 
     void close() {
-        const py::gil_scoped_release released;
+        const without_gil released;
         const std::scoped_lock guard(mutex_);
         run_.reset();
     }
@@ -165,7 +166,7 @@ private:
     std::unique_lock<std::mutex> look() {
         std::unique_lock<std::mutex> held(mutex_, std::defer_lock);
         {
-            const py::gil_scoped_release released;
+            const without_gil released;
             held.lock();
         }
         running();
