@@ -35,22 +35,23 @@ public:
     release_on_exit(const release_on_exit&) = delete;
     release_on_exit& operator=(const release_on_exit&) = delete;
     ~release_on_exit() {
-        if (!armed_) return;
+        if (!acquire_) return;
         auto slot = with_.make_slot();
         slot->request.policy = engine::resend::token;
         slot->request.evalsha(scripts::release, std::array<std::string_view, 1>{asked_.keys.lock},
                               std::array<std::string_view, 1>{token_});
-        with_.detach(std::move(slot), rules_.lock_lease);
+        slot->request.use_eval();  // nobody may be there to repeat it where the script is not known
+        with_.detach(std::move(slot), rules_.lock_lease, acquire_.get());
     }
-    void arm() noexcept { armed_ = true; }
-    void disarm() noexcept { armed_ = false; }
+    void arm(engine::slot_ptr acquire) noexcept { acquire_ = std::move(acquire); }
+    void disarm() noexcept { acquire_ = {}; }
 
 private:
     engine::context& with_;
     const settings& rules_;
     const change& asked_;
     std::string_view token_;
-    bool armed_ = false;
+    engine::slot_ptr acquire_;
 };
 
 }  // namespace
@@ -62,7 +63,7 @@ outcome withdraw_lock(engine::context& with, const settings& rules, const change
     for (bool held = false; !held;) {
         auto slot = with.make_slot();
         fill_acquire(slot->request, rules, asked, token);
-        guard.arm();  // from here on it may be ours, known or not
+        guard.arm(slot);  // from here on it may be ours, known or not
         auto said = co_await with.send(std::move(slot));
         ++attempts;
         if (!said) co_return std::move(said.error());

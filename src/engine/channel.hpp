@@ -17,6 +17,9 @@ public:
     /// Takes a unit. The slot is completed later, never from within this call.
     virtual void send(slot_ptr which) = 0;
 
+    /// The same, for what undoes `earlier`: it must not run before `earlier`, should that run late.
+    virtual void send_behind(slot_ptr which, const slot& /*earlier*/) { send(std::move(which)); }
+
     /// The waiter of this slot has gone, because of a deadline or a cancellation. What was not
     /// offered yet is dropped; what was stays as a tombstone for its replies.
     virtual void abandon(slot& which, bool overdue) = 0;

@@ -139,9 +139,11 @@ void context::begin(nanos timeout) {
     if (timeout != never) loop_.timers().arm(*this, begun_at_ + timeout);
 }
 
-void context::detach(slot_ptr what, nanos patience) {
-    what->expires_at = loop_.now() + patience;
-    backend_.shared().send(std::move(what));
+void context::detach(slot_ptr what, nanos patience, const slot* earlier) {
+    loop_.slots().begin_cleanup(*what, loop_.now() + patience);
+    left_cleanup_ = true;
+    if (earlier == nullptr) backend_.shared().send(std::move(what));
+    else backend_.shared().send_behind(std::move(what), *earlier);
 }
 
 void context::interrupt(errc reason) {

@@ -127,7 +127,10 @@ public:
     send_wait send(slot_ptr what) noexcept { return {*this, backend_.shared(), std::move(what)}; }
     send_wait send(lane& through, slot_ptr what) noexcept { return {*this, through.channel(), std::move(what)}; }
     /// Sends without waiting: for cleanups that outlive their caller. Given up after `patience`.
-    void detach(slot_ptr what, nanos patience);
+    /// `earlier` is what it undoes, if anything, and is not overtaken.
+    void detach(slot_ptr what, nanos patience, const slot* earlier = nullptr);
+    /// Whether a cleanup was sent that may not have been answered yet.
+    bool left_cleanup() const noexcept { return left_cleanup_ && loop_.slots().cleanups() > 0; }
     lane_wait exclusive() noexcept { return {*this, lanes_}; }
     sleep_wait sleep(nanos duration) noexcept { return {*this, duration}; }
 
@@ -156,6 +159,7 @@ private:
     std::optional<errc> interrupted_;
     nanos begun_at_ = 0;
     nanos timeout_ = 0;
+    bool left_cleanup_ = false;
 };
 
 }  // namespace redislock::engine

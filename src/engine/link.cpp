@@ -34,7 +34,10 @@ void link::open() { loop_.timers().arm(*this, loop_.now()); }
 void link::on_timer() {
     switch (state_) {
         case state::fresh: look_up(); return;
-        case state::ready: lost({errc::connection_failed, "the server went silent"}); return;
+        case state::ready:
+            if (awaited()) loop_.timers().arm(*this, loop_.now() + grace_);
+            else lost({errc::connection_failed, "the server went silent"});
+            return;
         case state::dead: return;
         default:
             lost({errc::connection_failed,
@@ -199,6 +202,7 @@ void link::take_reply(wire::reply& said) {
 void link::offer(slot_ptr which) {
     which->offered = true;
     which->offered_at = loop_.now();
+    which->carrier = this;
     connection_->append(which->request.commands.bytes());
     offered_.push_back(std::move(which));
 }
@@ -231,7 +235,14 @@ void link::update_interest() {
 void link::retire(nanos grace) {
     if (retired_) return;
     retired_ = true;
+    grace_ = grace;
     loop_.timers().arm(*this, loop_.now() + grace);
+}
+
+// Each of them has a deadline of its own, so this ends.
+bool link::awaited() const noexcept {
+    return std::any_of(offered_.begin(), offered_.end(),
+                       [](const slot_ptr& each) { return each->listener != nullptr; });
 }
 
 void link::lost(error why) {

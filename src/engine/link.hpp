@@ -53,8 +53,10 @@ public:
     bool ready() const noexcept { return state_ == state::ready; }
     bool empty() const noexcept { return offered_.empty(); }
     bool congested() const noexcept { return connection_ && connection_->has_unwritten(); }
-    /// When the last byte came.
+    /// When the last reply came.
     nanos heard_at() const noexcept { return heard_at_; }
+    /// When the oldest unit without an answer was offered; `never` where none waits.
+    nanos owing_since() const noexcept { return offered_.empty() ? never : offered_.front()->offered_at; }
 
     /// Appends a unit's bytes; `flush` sends them.
     void offer(slot_ptr which);
@@ -62,7 +64,7 @@ public:
     /// Looks whether the peer has hung up while nothing was under way.
     void probe();
 
-    /// No new work; ends when it is empty, or at the latest after the grace.
+    /// No new work; ends when it is empty, or after the grace once nobody waits for its answers.
     void retire(nanos grace);
     bool retired() const noexcept { return retired_; }
 
@@ -80,6 +82,7 @@ private:
     void take_reply(wire::reply& said);
     void update_interest();
     void lost(error why);
+    bool awaited() const noexcept;
     void remember_lost_client();
 
     engine::loop& loop_;
@@ -101,6 +104,7 @@ private:
     std::int64_t client_id_ = 0;
     std::deque<slot_ptr> offered_;
     nanos heard_at_ = 0;
+    nanos grace_ = 0;
 };
 
 }  // namespace redislock::engine

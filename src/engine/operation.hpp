@@ -22,6 +22,8 @@ public:
 
     bool started() const noexcept { return context_.has_value(); }
     bool finished() const noexcept { return finished_; }
+    /// Whether something of it is still to be cleaned up at the server.
+    bool left_cleanup() const noexcept { return context_ && context_->left_cleanup(); }
     void* waiter = nullptr;  ///< the driver's: who waits for it
 
 private:

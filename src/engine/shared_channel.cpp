@@ -30,7 +30,31 @@ void shared_channel::send(slot_ptr which) {
     loop_.mark_dirty(*this);
 }
 
+// A connection that was stepped around may still carry `earlier` to the server, later than what goes
+// out on the new one. So the second copy follows on the same connection.
+void shared_channel::send_behind(slot_ptr which, const slot& earlier) {
+    const auto carrier = std::find_if(retired_.begin(), retired_.end(), [&](const auto& each) {
+        return earlier.offered && each.get() == earlier.carrier && each->ready();
+    });
+    if (carrier != retired_.end()) {
+        auto copy = loop_.slots().take();
+        copy->request = which->request;
+        copy->expires_at = which->expires_at;
+        (*carrier)->offer(std::move(copy));
+    }
+    send(std::move(which));
+}
+
+void shared_channel::flush_retired() {
+    std::vector<link*> congested;  // a flush may find its link lost, which takes it from the list
+    for (const auto& each : retired_) {
+        if (each->congested()) congested.push_back(each.get());
+    }
+    for (link* each : congested) each->flush();
+}
+
 void shared_channel::flush() {
+    flush_retired();
     if (pending_.empty() || !usable()) return;
     while (!pending_.empty()) {
         link_->offer(std::move(pending_.front()));
@@ -184,8 +208,10 @@ void shared_channel::abandon(slot& which, bool overdue) {
     }
     which.abandoned = true;
     if (!overdue || !link_ || !link_->ready()) return;
-    const nanos since = std::max(link_->heard_at(), which.offered_at);
-    if (link_->heard_at() <= which.offered_at && loop_.now() - since >= silence_before_retiring) {
+    // What counts is the oldest unit: callers more impatient than the pause would never wait for it.
+    const nanos owing_since = link_->owing_since();
+    if (owing_since == never) return;
+    if (loop_.now() - std::max(link_->heard_at(), owing_since) >= silence_before_retiring) {
         loop_.log(log_level::warning, at_.settings.redacted() + " has gone silent: opening another connection");
         step_around(*link_);
     }

@@ -21,6 +21,7 @@ public:
     ~shared_channel() override;
 
     void send(slot_ptr which) override;
+    void send_behind(slot_ptr which, const slot& earlier) override;
     void abandon(slot& which, bool overdue) override;
     bool reusable() const noexcept override { return true; }
     std::string condition() const override;
@@ -40,6 +41,7 @@ private:
     void take_back(std::deque<slot_ptr> unanswered, const error& why);
     void fail_pending(const error& why);
     void drop_expired();
+    void flush_retired();
 
     engine::loop& loop_;
     endpoint& at_;

@@ -60,14 +60,22 @@ slot_ptr slot_pool::take() {
     return slot_ptr(made.release());
 }
 
+void slot_pool::begin_cleanup(slot& which, nanos expires_at) noexcept {
+    which.cleanup = true;
+    which.expires_at = expires_at;
+    ++cleanups_;
+}
+
 void slot_pool::give_back(slot* which) noexcept {
     std::unique_ptr<slot> owned(which);
+    if (which->cleanup) --cleanups_;
     if (free_.size() >= max_free || which->request.commands.bytes().capacity() > max_kept_bytes) return;
     which->request.clear();
     which->replies.clear();
     which->failure.reset();
     which->listener = nullptr;
-    which->offered = which->in_doubt = which->abandoned = false;
+    which->offered = which->in_doubt = which->abandoned = which->cleanup = false;
+    which->carrier = nullptr;
     which->expires_at = never;
     free_.push_back(std::move(owned));
 }

@@ -50,6 +50,7 @@ struct unit {
     void clear() noexcept;
 };
 
+class link;
 class slot;
 class slot_pool;
 
@@ -93,7 +94,9 @@ public:
     bool offered = false;    ///< handed to a connection and not answered yet
     bool in_doubt = false;   ///< an earlier connection was lost with it unanswered
     bool abandoned = false;  ///< its waiter left: a tombstone that only consumes its replies
+    bool cleanup = false;    ///< detached, and counted by the pool until it has ended
     nanos offered_at = 0;
+    const link* carrier = nullptr;  ///< which it was offered to
     nanos expires_at = never;  ///< of a detached cleanup: when it is pointless to go on
 
     bool complete() const noexcept { return replies.size() == request.commands.count(); }
@@ -119,9 +122,15 @@ public:
     slot_pool& operator=(const slot_pool&) = delete;
     slot_ptr take();
 
+    /// Marks a slot as a detached cleanup.
+    void begin_cleanup(slot& which, nanos expires_at) noexcept;
+    /// Cleanups that were neither answered nor given up.
+    std::size_t cleanups() const noexcept { return cleanups_; }
+
 private:
     friend class slot_ptr;
     void give_back(slot* which) noexcept;
+    std::size_t cleanups_ = 0;
     std::vector<std::unique_ptr<slot>> free_;
 };
 

@@ -4,6 +4,11 @@
 #include <chrono>
 
 namespace redislock::engine {
+namespace {
+
+constexpr nanos patience_for_cleanup = 50 * millisecond;
+
+}  // namespace
 
 bool thread_driver::start(std::shared_ptr<operation> which) {
     const std::lock_guard lock(mutex_);
@@ -29,9 +34,17 @@ bool thread_driver::wait(operation& which, nanos slice) {
         std::erase(asleep_, &own);
         which.waiter = nullptr;
     }
+    if (which.finished()) see_off(lock, which);
     // Whoever leaves, for whatever reason, passes the lead on: it may have been meant for this one.
     if (!led_) pass_the_lead();
     return which.finished();
+}
+
+// Nobody pumps between two calls, so what a failed operation has to clean up (a lock that it may
+// hold) would wait for the next call, or for the lease. Its caller stays a moment to see it done.
+void thread_driver::see_off(std::unique_lock<std::mutex>& lock, const operation& which) {
+    const nanos until = monotonic_now() + patience_for_cleanup;
+    while (which.left_cleanup() && !led_ && asleep_.empty() && monotonic_now() < until) lead_once(lock, until);
 }
 
 void thread_driver::lead_once(std::unique_lock<std::mutex>& lock, nanos until) {

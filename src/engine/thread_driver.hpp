@@ -44,6 +44,7 @@ private:
     void flush_beside_leader();
     void deliver();
     void pass_the_lead() noexcept;
+    void see_off(std::unique_lock<std::mutex>& lock, const operation& which);
 
     std::mutex mutex_;
     std::unique_ptr<reactor> reactor_;
