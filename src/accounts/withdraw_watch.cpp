@@ -1,6 +1,8 @@
 // The optimistic strategy: WATCH and read, decide here, MULTI ... EXEC. A null reply says that
 // somebody else wrote in between: again, after a jittered pause.
 // https://redis.io/docs/latest/develop/using-commands/transactions/#optimistic-locking-using-check-and-set
+#include <algorithm>
+
 #include "accounts/call_script.hpp"
 #include "accounts/codec.hpp"
 #include "accounts/withdraw.hpp"
@@ -100,14 +102,23 @@ void fill_exec(engine::unit& target, const settings& rules, const change& asked,
     out.add("EXEC");
 }
 
+error applied_in_part(const wire::reply& failure) {
+    return {errc::outcome_unknown, "the server did not carry out the transaction as one step (" + failure.text +
+                                       "): it may have been applied in part; look at balance and history"};
+}
+
 // True: done. False: somebody else wrote in between. An error: nothing was applied.
 result<bool> read_exec(const engine::answer& said) {
-    if (const auto* failure = said.failure()) return wire::to_error(*failure);
     const auto& exec = said[said.size() - 1];
+    // Permission for MULTI was proved when the connection was made. Taken away since then, the
+    // commands behind it ran one by one.
+    const bool ran_outside = said[0].is_failure() && !said[1].is_failure();
+    if (ran_outside) return applied_in_part(said[0]);
+    if (const auto* failure = said.failure()) return wire::to_error(*failure);
     if (exec.is_nil()) return false;
-    for (const auto& each : exec.items) {
-        if (each.is_failure()) return wire::to_error(each);
-    }
+    if (exec.type != wire::reply::kind::array) return applied_in_part(exec);
+    const auto failed = std::find_if(exec.items.begin(), exec.items.end(), [](const auto& each) { return each.is_failure(); });
+    if (failed != exec.items.end()) return applied_in_part(*failed);
     return true;
 }
 
@@ -169,7 +180,10 @@ outcome withdraw_watch(engine::context& with, const settings& rules, const chang
         }
         if (pause > 0) {
             auto slept = co_await with.sleep(pause);
-            if (!slept) co_return std::move(slept.error());
+            if (!slept) {
+                if (!tried) slept.error().message += " (" + tried.error().message + ")";
+                co_return std::move(slept.error());
+            }
         }
     }
 }
