@@ -2,6 +2,7 @@
 // is refused has sent nothing.
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <functional>
 #include <utility>
 
@@ -201,7 +202,10 @@ private:
     }
 
     request_ptr make(change_request::maker how, const settings& rules, change asked, const py::object& timeout) const {
-        return std::make_shared<change_request>(timeout_of(timeout), how, rules, std::move(asked));
+        nanos total = timeout_of(timeout);
+        // Repeating a request whose record has expired would apply it twice.
+        if (!asked.idempotency_key.empty()) total = std::min(total, rules.idempotency_ttl / 2);
+        return std::make_shared<change_request>(total, how, rules, std::move(asked));
     }
 
     account_keys keys_of(const py::object& user) const { return unwrap(scheme_.keys_of(to_user(user))); }
