@@ -1,5 +1,6 @@
 #include "wire/connection.hpp"
 
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -40,6 +41,7 @@ void use_quiet_writes(redisContext& context) {
 }
 
 void prepare_socket(int fd) {
+    fcntl(fd, F_SETFD, FD_CLOEXEC);  // hiredis opens without it: a program started meanwhile would hold it open
     const int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // fails harmlessly on a unix socket
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
