@@ -77,7 +77,7 @@ def explain(error: Exception) -> tuple[int, str] | None:
     if isinstance(error, _WRONG_ARGUMENTS):
         return USAGE, str(error)
     if isinstance(error, (redislock.Error, ServerError)):
-        return FAULT, f"{error}{_way_out(error)}"
+        return FAULT, with_way_out(str(error))
     if isinstance(error, OSError) and error.filename is not None:
         return USAGE, f"{error.filename}: {error.strerror}"
     if isinstance(error, (ValueError, OverflowError)):
@@ -85,12 +85,13 @@ def explain(error: Exception) -> tuple[int, str] | None:
     return None
 
 
-def _way_out(error: Exception) -> str:
-    if isinstance(error, redislock.AuthenticationError):
-        return "; give user and password as in --url redis://user:password@host"
-    if isinstance(error, redislock.ConnectionError):
-        return "; name a server with --url or REDIS_CONN, or start one with: redislock serve"
-    return ""
+def with_way_out(fault: str) -> str:
+    """Return what a client says of a fault of the connection, and what a reader can do about it."""
+    if "cannot connect" in fault or "cannot be found" in fault:
+        return f"{fault}; name a server with --url or REDIS_CONN, or start one: redislock serve"
+    if "not connected to" in fault or "does not speak" in fault:
+        return f"{fault}; check the address in --url or REDIS_CONN"
+    return fault
 
 
 def _usage_sentence(error: Any) -> str:

@@ -21,7 +21,7 @@ from redislock.cli._common import (
     print_json,
     whole_number,
 )
-from redislock.cli._group import FAULT, tell
+from redislock.cli._group import FAULT, tell, with_way_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,7 +109,7 @@ def health(
     elif found:
         _print_health(found, where)
     if not found:
-        tell(found.error)
+        tell(with_way_out(found.error))
         raise typer.Exit(FAULT)
 
 
