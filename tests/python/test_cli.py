@@ -46,6 +46,7 @@ def run_process(*arguments, **wanted):
         env=environment(**wanted),
         capture_output=True,
         text=True,
+        errors="replace",
         timeout=60,
         check=False,
     )
@@ -228,7 +229,7 @@ def test_a_bad_amount(cli, what, amount):
         (("serve", "--port", "65536"), "'--port'"),
         (("serve", "--port", "http"), "'--port'"),
         (("nonsense",), "'nonsense'"),
-        (("withdrew",), "'withdraw'"),
+        (("withdrew",), "'withdrew'"),
         (("--nonsense",), "--nonsense"),
         (("balance", "ann", "--nonsense"), "--nonsense"),
         (("withdraw", "lua", "ann", "1", "--nonsense"), "--nonsense"),
@@ -406,6 +407,16 @@ def test_faults_end_a_process_in_one_line():
     assert (done.returncode, done.stdout) == (FAULT, "")
     assert done.stderr.startswith("redislock: cannot connect to 127.0.0.1:1")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_that_knows_few_characters(server, encoding):
+    done = run_process("health", REDIS_CONN=server.url, PYTHONIOENCODING=encoding)
+    assert done.returncode == OK, done.stderr
+    assert run_process("balance", "--help", PYTHONIOENCODING=encoding).returncode == OK
+    done = run_process("balance", b"\xff\xfe", REDIS_CONN=server.url)
+    assert done.returncode in (REFUSED, USAGE)
+    assert "Traceback" not in done.stderr
 
 
 def test_a_reader_that_goes_away_is_no_fault(server, user):

@@ -6,6 +6,7 @@ told) is in `_common` and `_group`. Nothing here is imported by the package itse
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -79,6 +80,9 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, end)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name in any bytes, any terminal
     try:
         app(prog_name="redislock")
     except SystemExit as done:

@@ -23,7 +23,7 @@ Url = Annotated[
         "--url",
         metavar="URL",
         show_default=False,
-        help="The server: redis://user:password@host:port/db, rediss://…, unix:///path. "
+        help="The server: redis://user:password@host:port/db, rediss:// for TLS, unix:///path. "
         "Default: REDIS_CONN, else localhost:6379.",
     ),
 ]
