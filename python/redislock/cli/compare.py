@@ -305,8 +305,8 @@ def _as_dict(target: Target, asked: dict[str, Any], outcome: _Outcome, url: str 
 
 def _command(url: str | None, shown_url: str) -> list[str]:
     """The command line, without the password that the URL may hold."""
-    given = sys.argv[1:]
-    return ["redislock", *(each if url is None else each.replace(url, shown_url) for each in given)]
+    secret = url is not None and "***" in shown_url
+    return ["redislock", *(each.replace(str(url), shown_url) if secret else each for each in sys.argv[1:])]
 
 
 def _cpu() -> dict[str, Any]:
