@@ -17,11 +17,11 @@ namespace redislock::accounts {
 
 /// How operations behave; each client has one.
 struct settings {
-    std::uint32_t history_limit = 1000;      ///< entries kept for an account; 0: none
+    std::uint32_t history_limit = 1000;       ///< entries kept for an account; 0: none
     nanos idempotency_ttl = 86'400 * second;  ///< how long the outcome of a request is remembered
-    std::uint32_t max_retries = 10;          ///< of the watch strategy, after the first attempt
-    nanos lock_wait = 1 * second;            ///< how long the lock strategy waits for a held lock
-    nanos lock_lease = 5 * second;           ///< how long it may hold it
+    std::uint32_t max_retries = 10;           ///< of the watch strategy, after the first attempt
+    nanos lock_wait = 1 * second;             ///< how long the lock strategy waits for a held lock
+    nanos lock_lease = 5 * second;            ///< how long it may hold it
 };
 
 /// A deposit or withdrawal to be made.
@@ -56,7 +56,7 @@ struct health_report {
     std::string version;
     std::string role;
     std::vector<std::string> warnings;
-    std::string error;  ///< why it is not reachable
+    std::string error;                           ///< why it is not reachable
     std::map<std::string, std::string> details;  ///< settings that matter to a comparison
 };
 

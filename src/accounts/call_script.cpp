@@ -11,7 +11,8 @@ void call_withdraw(engine::unit& target, strategy how, const settings& rules, co
                    std::string_view token) {
     std::array<std::string_view, 4> keys{asked.keys.balance, asked.keys.history};
     std::size_t count = 2;
-    const std::string record = asked.idempotency_key.empty() ? std::string{} : asked.keys.record(asked.idempotency_key);
+    const std::string record =
+        asked.idempotency_key.empty() ? std::string{} : asked.keys.record(asked.idempotency_key);
     if (!record.empty()) keys[count++] = record;
     if (!token.empty()) keys[count++] = asked.keys.lock;
     const digits amount(asked.amount);
@@ -26,14 +27,15 @@ void call_withdraw(engine::unit& target, strategy how, const settings& rules, co
 void call_deposit(engine::unit& target, const settings& rules, const change& asked) {
     std::array<std::string_view, 3> keys{asked.keys.balance, asked.keys.history};
     std::size_t count = 2;
-    const std::string record = asked.idempotency_key.empty() ? std::string{} : asked.keys.record(asked.idempotency_key);
+    const std::string record =
+        asked.idempotency_key.empty() ? std::string{} : asked.keys.record(asked.idempotency_key);
     if (!record.empty()) keys[count++] = record;
     const digits amount(asked.amount);
     const digits limit(rules.history_limit);
     const digits room(max_amount - asked.amount);
     const digits ttl(rules.idempotency_ttl / millisecond);
-    const std::array<std::string_view, 5> arguments{amount.view(), limit.view(), room.view(), asked.idempotency_key,
-                                                    ttl.view()};
+    const std::array<std::string_view, 5> arguments{amount.view(), limit.view(), room.view(),
+                                                    asked.idempotency_key, ttl.view()};
     target.policy = policy_of(asked);
     target.evalsha(scripts::deposit, std::span(keys.data(), count), arguments);
 }

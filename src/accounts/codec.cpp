@@ -19,13 +19,15 @@ error corrupt(const account_keys& keys) {
 }
 
 error mismatch(const change& asked) {
-    return {errc::idempotency_mismatch,
-            "idempotency_key '" + asked.idempotency_key +
-                "' was used for another operation or amount on this account; nothing was changed; use a new key"};
+    return {
+        errc::idempotency_mismatch,
+        "idempotency_key '" + asked.idempotency_key +
+            "' was used for another operation or amount on this account; nothing was changed; use a new key"};
 }
 
 error wrong_type(std::string_view which, const change& asked) {
-    const std::string key = which == "history" ? asked.keys.history : asked.keys.record(asked.idempotency_key);
+    const std::string key =
+        which == "history" ? asked.keys.history : asked.keys.record(asked.idempotency_key);
     return {errc::wrong_type, "key '" + key + "' should hold the account's " + std::string(which) +
                                   " and holds another type; nothing was changed"};
 }
@@ -69,7 +71,8 @@ result<receipt> decode_record(std::string_view record, std::string_view operatio
     std::string_view rest = record;
     const auto recorded_operation = take_word(rest);
     const auto recorded_amount = take_word(rest);
-    if (recorded_operation != operation || recorded_amount != digits(asked.amount).view()) return mismatch(asked);
+    if (recorded_operation != operation || recorded_amount != digits(asked.amount).view())
+        return mismatch(asked);
     auto outcome = decode_words(rest);
     if (!outcome) return senseless(record);
     outcome->replayed = true;
@@ -121,7 +124,8 @@ result<std::optional<amount>> decode_balance(const wire::reply& said, const acco
 
 std::int64_t decode_time_ms(const wire::reply& said) {
     if (said.items.size() != 2) return 0;
-    return parse_integer(said.items[0].text).value_or(0) * 1000 + parse_integer(said.items[1].text).value_or(0) / 1000;
+    return parse_integer(said.items[0].text).value_or(0) * 1000 +
+           parse_integer(said.items[1].text).value_or(0) / 1000;
 }
 
 }  // namespace redislock::accounts

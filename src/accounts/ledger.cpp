@@ -31,8 +31,9 @@ result<receipt> settle(const engine::context& with, result<receipt> ended) {
                     ": it may or may not have been applied; ask again with the same idempotency_key"};
     }
     if (with.in_doubt && !is_definite(ended.error().code)) {
-        return {errc::outcome_unknown, "an earlier attempt was written and never answered, and repeating it failed (" +
-                                           ended.error().message + "): it may or may not have been applied"};
+        return {errc::outcome_unknown,
+                "an earlier attempt was written and never answered, and repeating it failed (" +
+                    ended.error().message + "): it may or may not have been applied"};
     }
     return ended;
 }
@@ -91,7 +92,8 @@ engine::task<result<std::vector<history_entry>>> history(engine::context& with, 
     for (const auto& each : (*said)[0].items) {
         auto entry = decode_entry(each.text);
         if (!entry) {
-            co_return error{errc::wrong_type, "key '" + keys.history + "' holds an entry that was not written here"};
+            co_return error{errc::wrong_type,
+                            "key '" + keys.history + "' holds an entry that was not written here"};
         }
         entries.push_back(std::move(*entry));
     }
@@ -109,7 +111,9 @@ engine::task<result<std::optional<receipt>>> recorded(engine::context& with, con
     if (const auto* failure = said->failure()) co_return wire::to_error(*failure);
     if ((*said)[0].is_nil()) co_return std::optional<receipt>{};
     auto found = decode_any_record((*said)[0].text);
-    if (!found) co_return error{errc::wrong_type, "key '" + key + "' should hold a request record and holds something else"};
+    if (!found)
+        co_return error{errc::wrong_type,
+                        "key '" + key + "' should hold a request record and holds something else"};
     co_return found;
 }
 

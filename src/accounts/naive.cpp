@@ -42,7 +42,9 @@ outcome write(engine::context& with, const settings& rules, const change& asked,
     co_return receipt{status::ok, entry.balance, 1, 0, false};
 }
 
-receipt without_change(status why, std::optional<amount> balance) { return receipt{why, balance, 1, 0, false}; }
+receipt without_change(status why, std::optional<amount> balance) {
+    return receipt{why, balance, 1, 0, false};
+}
 
 }  // namespace
 

@@ -28,7 +28,8 @@ void fill_watch(engine::unit& target, const change& asked, bool watching) {
     target.policy = engine::resend::read;
     auto& out = target.commands;
     if (watching) out.add("UNWATCH");
-    const std::string record = asked.idempotency_key.empty() ? std::string{} : asked.keys.record(asked.idempotency_key);
+    const std::string record =
+        asked.idempotency_key.empty() ? std::string{} : asked.keys.record(asked.idempotency_key);
     out.begin(record.empty() ? 3 : 4);
     out.argument(std::string_view("WATCH"));
     out.argument(std::string_view(asked.keys.balance));
@@ -41,7 +42,8 @@ void fill_watch(engine::unit& target, const change& asked, bool watching) {
     if (!record.empty()) out.add("GET", record);
 }
 
-result<view> read_view(const engine::answer& said, const settings& rules, const change& asked, bool watching) {
+result<view> read_view(const engine::answer& said, const settings& rules, const change& asked,
+                       bool watching) {
     const std::size_t first = watching ? 2 : 1;
     const auto& balance_reply = said[first];
     const auto& length_reply = said[first + 1];
@@ -63,8 +65,9 @@ result<view> read_view(const engine::answer& said, const settings& rules, const 
         return seen;
     }
     if (length_reply.is_failure() && rules.history_limit > 0) {
-        return error{errc::wrong_type, "key '" + asked.keys.history +
-                                           "' should hold the account's history and holds another type; nothing was changed"};
+        return error{errc::wrong_type,
+                     "key '" + asked.keys.history +
+                         "' should hold the account's history and holds another type; nothing was changed"};
     }
     seen.balance = **balance;
     seen.time_ms = decode_time_ms(said[first + 2]);
@@ -90,20 +93,22 @@ void fill_exec(engine::unit& target, const settings& rules, const change& asked,
         outcome.balance = seen.balance - asked.amount;
         out.add("DECRBY", asked.keys.balance, asked.amount);
         if (rules.history_limit > 0) {
-            const history_entry entry{asked.amount, *outcome.balance, seen.time_ms, "watch", asked.idempotency_key};
+            const history_entry entry{asked.amount, *outcome.balance, seen.time_ms, "watch",
+                                      asked.idempotency_key};
             out.add("LPUSH", asked.keys.history, encode_entry(entry));
             if (seen.history_full) out.add("LTRIM", asked.keys.history, 0, rules.history_limit - 1);
         }
     }
     if (!asked.idempotency_key.empty()) {
-        out.add("SET", asked.keys.record(asked.idempotency_key), encode_record("withdraw", asked.amount, outcome),
-                "PX", rules.idempotency_ttl / millisecond);
+        out.add("SET", asked.keys.record(asked.idempotency_key),
+                encode_record("withdraw", asked.amount, outcome), "PX", rules.idempotency_ttl / millisecond);
     }
     out.add("EXEC");
 }
 
 error applied_in_part(const wire::reply& failure) {
-    return {errc::outcome_unknown, "the server did not carry out the transaction as one step (" + failure.text +
+    return {errc::outcome_unknown, "the server did not carry out the transaction as one step (" +
+                                       failure.text +
                                        "): it may have been applied in part; look at balance and history"};
 }
 
@@ -117,7 +122,8 @@ result<bool> read_exec(const engine::answer& said) {
     if (const auto* failure = said.failure()) return wire::to_error(*failure);
     if (exec.is_nil()) return false;
     if (exec.type != wire::reply::kind::array) return applied_in_part(exec);
-    const auto failed = std::find_if(exec.items.begin(), exec.items.end(), [](const auto& each) { return each.is_failure(); });
+    const auto failed = std::find_if(exec.items.begin(), exec.items.end(),
+                                     [](const auto& each) { return each.is_failure(); });
     if (failed != exec.items.end()) return applied_in_part(*failed);
     return true;
 }

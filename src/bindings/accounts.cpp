@@ -58,7 +58,9 @@ public:
     balance_request(nanos timeout, account_keys keys) : request_for(timeout), keys_(std::move(keys)) {}
 
 private:
-    task<result<std::optional<amount>>> body(context& with) override { return accounts::balance(with, keys_); }
+    task<result<std::optional<amount>>> body(context& with) override {
+        return accounts::balance(with, keys_);
+    }
     account_keys keys_;
 };
 
@@ -111,24 +113,28 @@ std::uint32_t to_count(const py::object& given, const char* name, std::uint32_t 
 class accounts_factory {
 public:
     accounts_factory(const address& where, const std::string& prefix, const std::string& balance_key,
-                     const py::object& history_limit, const py::object& idempotency_ttl, const py::object& max_retries,
-                     const py::object& lock_wait, const py::object& lock_lease)
+                     const py::object& history_limit, const py::object& idempotency_ttl,
+                     const py::object& max_retries, const py::object& lock_wait, const py::object& lock_lease)
         : timeout_(where.settings.timeout), scheme_(unwrap(key_scheme::make(prefix, balance_key))) {
         rules_.history_limit = to_count(history_limit, "history_limit", largest_history);
         rules_.idempotency_ttl = to_nanos(idempotency_ttl, "idempotency_ttl", false);
-        if (rules_.idempotency_ttl < second) throw py::value_error("idempotency_ttl must be at least 1 second");
+        if (rules_.idempotency_ttl < second)
+            throw py::value_error("idempotency_ttl must be at least 1 second");
         rules_ = with_overrides(max_retries, lock_wait, lock_lease);
     }
 
     request_ptr withdraw(const std::string& strategy, const py::object& user, const py::object& amount,
-                         const py::object& idempotency_key, const py::object& max_retries, const py::object& lock_wait,
-                         const py::object& lock_lease, const py::object& timeout) const {
+                         const py::object& idempotency_key, const py::object& max_retries,
+                         const py::object& lock_wait, const py::object& lock_lease,
+                         const py::object& timeout) const {
         const auto how = to_strategy(strategy);
         auto asked = make_change(user, amount, idempotency_key);
         if (how == redislock::strategy::naive && !asked.idempotency_key.empty()) {
-            throw py::value_error("idempotency_key does not go with the naive strategy, which cannot keep the promise");
+            throw py::value_error(
+                "idempotency_key does not go with the naive strategy, which cannot keep the promise");
         }
-        return make(maker_of(how), with_overrides(max_retries, lock_wait, lock_lease), std::move(asked), timeout);
+        return make(maker_of(how), with_overrides(max_retries, lock_wait, lock_lease), std::move(asked),
+                    timeout);
     }
 
     request_ptr deposit(const py::object& user, const py::object& amount, const py::object& idempotency_key,
@@ -136,11 +142,13 @@ public:
         return make(&accounts::deposit, rules_, make_change(user, amount, idempotency_key), timeout);
     }
 
-    request_ptr deposit_naive(const py::object& user, const py::object& amount, const py::object& timeout) const {
+    request_ptr deposit_naive(const py::object& user, const py::object& amount,
+                              const py::object& timeout) const {
         return make(&accounts::deposit_naive, rules_, make_change(user, amount, py::none()), timeout);
     }
 
-    request_ptr init(const py::object& user, const py::object& balance, bool if_missing, const py::object& timeout) const {
+    request_ptr init(const py::object& user, const py::object& balance, bool if_missing,
+                     const py::object& timeout) const {
         change asked;
         asked.keys = keys_of(user);
         asked.amount = to_amount(balance, "balance", 0);
@@ -148,7 +156,9 @@ public:
             return accounts::init(with, what, false);
         };
         if (if_missing) {
-            how = [](context& with, const settings&, const change& what) { return accounts::init(with, what, true); };
+            how = [](context& with, const settings&, const change& what) {
+                return accounts::init(with, what, true);
+            };
         }
         return make(how, rules_, std::move(asked), timeout);
     }
@@ -156,7 +166,8 @@ public:
     request_ptr remove(const py::object& user, const py::object& timeout) const {
         change asked;
         asked.keys = keys_of(user);
-        return make([](context& with, const settings&, const change& what) { return accounts::remove(with, what.keys); },
+        return make([](context& with, const settings&,
+                       const change& what) { return accounts::remove(with, what.keys); },
                     rules_, std::move(asked), timeout);
     }
 
@@ -169,9 +180,11 @@ public:
         return std::make_shared<history_request>(timeout_of(timeout), keys_of(user), most);
     }
 
-    request_ptr outcome(const py::object& user, const py::object& idempotency_key, const py::object& timeout) const {
+    request_ptr outcome(const py::object& user, const py::object& idempotency_key,
+                        const py::object& timeout) const {
         if (idempotency_key.is_none()) throw py::type_error("idempotency_key must be a str, not NoneType");
-        return std::make_shared<outcome_request>(timeout_of(timeout), keys_of(user), to_idempotency_key(idempotency_key));
+        return std::make_shared<outcome_request>(timeout_of(timeout), keys_of(user),
+                                                 to_idempotency_key(idempotency_key));
     }
 
     request_ptr health(const py::object& timeout) const {
@@ -201,7 +214,8 @@ private:
         return &accounts::withdraw_lua;
     }
 
-    request_ptr make(change_request::maker how, const settings& rules, change asked, const py::object& timeout) const {
+    request_ptr make(change_request::maker how, const settings& rules, change asked,
+                     const py::object& timeout) const {
         nanos total = timeout_of(timeout);
         // Repeating a request whose record has expired would apply it twice.
         if (!asked.idempotency_key.empty()) total = std::min(total, rules.idempotency_ttl / 2);
@@ -222,13 +236,15 @@ private:
         return given.is_none() ? timeout_ : to_nanos(given, "timeout", false);
     }
 
-    settings with_overrides(const py::object& max_retries, const py::object& lock_wait, const py::object& lock_lease) const {
+    settings with_overrides(const py::object& max_retries, const py::object& lock_wait,
+                            const py::object& lock_lease) const {
         settings rules = rules_;
         if (!max_retries.is_none()) rules.max_retries = to_count(max_retries, "max_retries", 1'000'000);
         if (!lock_wait.is_none()) rules.lock_wait = to_nanos(lock_wait, "lock_wait", true);
         if (!lock_lease.is_none()) {
             rules.lock_lease = to_nanos(lock_lease, "lock_lease", false);
-            if (rules.lock_lease < millisecond) throw py::value_error("lock_lease must be at least 0.001 seconds");
+            if (rules.lock_lease < millisecond)
+                throw py::value_error("lock_lease must be at least 0.001 seconds");
         }
         return rules;
     }
@@ -244,23 +260,26 @@ void register_accounts(py::module_& m) {
     py::class_<request, request_ptr>(m, "Operation", "Something to be done once, by a driver.");
     const auto none = py::none();
     py::class_<accounts_factory>(m, "Accounts", py::is_final(), "Makes operations on accounts; does no I/O.")
-        .def(py::init<const address&, const std::string&, const std::string&, const py::object&, const py::object&,
-                      const py::object&, const py::object&, const py::object&>(),
+        .def(py::init<const address&, const std::string&, const std::string&, const py::object&,
+                      const py::object&, const py::object&, const py::object&, const py::object&>(),
              py::arg("options"), py::arg("prefix") = "redislock", py::arg("balance_key") = "",
-             py::arg("history_limit") = 1000, py::arg("idempotency_ttl") = 86400.0, py::arg("max_retries") = 10,
-             py::arg("lock_wait") = 1.0, py::arg("lock_lease") = 5.0)
+             py::arg("history_limit") = 1000, py::arg("idempotency_ttl") = 86400.0,
+             py::arg("max_retries") = 10, py::arg("lock_wait") = 1.0, py::arg("lock_lease") = 5.0)
         .def("withdraw", &accounts_factory::withdraw, py::arg("strategy"), py::arg("user"), py::arg("amount"),
              py::arg("idempotency_key") = none, py::arg("max_retries") = none, py::arg("lock_wait") = none,
              py::arg("lock_lease") = none, py::arg("timeout") = none)
-        .def("deposit", &accounts_factory::deposit, py::arg("user"), py::arg("amount"), py::arg("idempotency_key") = none,
+        .def("deposit", &accounts_factory::deposit, py::arg("user"), py::arg("amount"),
+             py::arg("idempotency_key") = none, py::arg("timeout") = none)
+        .def("deposit_naive", &accounts_factory::deposit_naive, py::arg("user"), py::arg("amount"),
              py::arg("timeout") = none)
-        .def("deposit_naive", &accounts_factory::deposit_naive, py::arg("user"), py::arg("amount"), py::arg("timeout") = none)
-        .def("init", &accounts_factory::init, py::arg("user"), py::arg("balance"), py::arg("if_missing") = false,
-             py::arg("timeout") = none)
+        .def("init", &accounts_factory::init, py::arg("user"), py::arg("balance"),
+             py::arg("if_missing") = false, py::arg("timeout") = none)
         .def("delete", &accounts_factory::remove, py::arg("user"), py::arg("timeout") = none)
         .def("balance", &accounts_factory::balance, py::arg("user"), py::arg("timeout") = none)
-        .def("history", &accounts_factory::history, py::arg("user"), py::arg("limit") = none, py::arg("timeout") = none)
-        .def("outcome", &accounts_factory::outcome, py::arg("user"), py::arg("idempotency_key"), py::arg("timeout") = none)
+        .def("history", &accounts_factory::history, py::arg("user"), py::arg("limit") = none,
+             py::arg("timeout") = none)
+        .def("outcome", &accounts_factory::outcome, py::arg("user"), py::arg("idempotency_key"),
+             py::arg("timeout") = none)
         .def("health", &accounts_factory::health, py::arg("timeout") = none)
         .def("keys", &accounts_factory::keys, py::arg("user"));
 }

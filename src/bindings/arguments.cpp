@@ -8,7 +8,9 @@ namespace {
 
 constexpr std::size_t max_key_length = 1024;
 
-std::string type_name(const py::object& given) { return py::str(py::type::handle_of(given).attr("__name__")); }
+std::string type_name(const py::object& given) {
+    return py::str(py::type::handle_of(given).attr("__name__"));
+}
 
 [[noreturn]] void wrong_type(const char* name, const char* wanted, const py::object& given) {
     throw py::type_error(std::string(name) + " must be " + wanted + ", not " + type_name(given));

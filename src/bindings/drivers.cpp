@@ -68,7 +68,8 @@ public:
     void abandon_after_fork() {
         if (!driver_) return;
         driver_->abandon_after_fork();
-        new std::shared_ptr<engine::thread_driver>(std::move(driver_));  // leaked on purpose: its mutex may be held
+        new std::shared_ptr<engine::thread_driver>(
+            std::move(driver_));  // leaked on purpose: its mutex may be held
         driver_ = nullptr;
     }
 

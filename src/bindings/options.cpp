@@ -18,11 +18,13 @@ const char* scheme_name(wire::scheme value) {
     return "";
 }
 
-address make_address(const std::string& url, const std::vector<std::pair<std::string, std::string>>& overrides) {
+address make_address(const std::string& url,
+                     const std::vector<std::pair<std::string, std::string>>& overrides) {
     address where;
     where.settings = unwrap(wire::parse_url(url));
     for (const auto& [name, value] : overrides) unwrap(wire::set_option(where.settings, name, value));
-    if (where.settings.scheme == wire::scheme::memory) where.memory = memory::server::named(where.settings.path);
+    if (where.settings.scheme == wire::scheme::memory)
+        where.memory = memory::server::named(where.settings.path);
     return where;
 }
 
@@ -47,15 +49,18 @@ void register_options(py::module_& m) {
     py::class_<address>(m, "Options", py::is_final(), "Where the server is, and how to talk to it.")
         .def(py::init(&make_address), py::arg("url"),
              py::arg("overrides") = std::vector<std::pair<std::string, std::string>>{})
-        .def_property_readonly("url", [](const address& self) { return self.settings.redacted(); },
-                               "The URL without its password.")
-        .def_property_readonly("scheme", [](const address& self) { return scheme_name(self.settings.scheme); })
+        .def_property_readonly(
+            "url", [](const address& self) { return self.settings.redacted(); },
+            "The URL without its password.")
+        .def_property_readonly("scheme",
+                               [](const address& self) { return scheme_name(self.settings.scheme); })
         .def_property_readonly("host", [](const address& self) { return self.settings.host; })
         .def_property_readonly("port", [](const address& self) { return self.settings.port; })
         .def_property_readonly("path", [](const address& self) { return self.settings.path; })
         .def_property_readonly("db", [](const address& self) { return self.settings.db; })
         .def_property_readonly("timeout", [](const address& self) { return seconds(self.settings.timeout); })
-        .def_property_readonly("max_connections", [](const address& self) { return self.settings.max_connections; })
+        .def_property_readonly("max_connections",
+                               [](const address& self) { return self.settings.max_connections; })
         .def("__repr__", [](const address& self) { return "Options('" + self.settings.redacted() + "')"; });
 }
 

@@ -32,7 +32,8 @@ std::string result_repr(const receipt& self) {
 
 // How long it took is a measurement, not part of the value.
 bool same(const receipt& a, const receipt& b) {
-    return a.status == b.status && a.balance == b.balance && a.attempts == b.attempts && a.replayed == b.replayed;
+    return a.status == b.status && a.balance == b.balance && a.attempts == b.attempts &&
+           a.replayed == b.replayed;
 }
 
 py::object entry_key(const history_entry& self) {
@@ -74,73 +75,95 @@ std::string repr_of(const char* name, const py::dict& fields) {
 }
 
 void register_result(py::module_& m) {
-    py::class_<receipt>(m, "Result", py::is_final(),
-                        "How a deposit or withdrawal ended. True only where its status is ok.\n\n"
-                        "Two results are equal when status, balance, attempts and replayed are; elapsed does not count.")
-        .def_property_readonly("status", [](const receipt& self) { return status_object(self.status); },
-                               "The outcome, a Status.")
-        .def_property_readonly("balance", [](const receipt& self) { return self.balance; },
-                               "The balance afterwards, or None where none was read.")
-        .def_property_readonly("attempts", [](const receipt& self) { return self.attempts; },
-                               "Attempts that it took: EXECs, or tries for the lock.")
-        .def_property_readonly("elapsed", [](const receipt& self) { return seconds(self.elapsed); },
-                               "Seconds from the call to its outcome, stamped natively.")
-        .def_property_readonly("replayed", [](const receipt& self) { return self.replayed; },
-                               "Whether this is the recorded outcome of an earlier request.")
+    py::class_<receipt>(
+        m, "Result", py::is_final(),
+        "How a deposit or withdrawal ended. True only where its status is ok.\n\n"
+        "Two results are equal when status, balance, attempts and replayed are; elapsed does not count.")
+        .def_property_readonly(
+            "status", [](const receipt& self) { return status_object(self.status); },
+            "The outcome, a Status.")
+        .def_property_readonly(
+            "balance", [](const receipt& self) { return self.balance; },
+            "The balance afterwards, or None where none was read.")
+        .def_property_readonly(
+            "attempts", [](const receipt& self) { return self.attempts; },
+            "Attempts that it took: EXECs, or tries for the lock.")
+        .def_property_readonly(
+            "elapsed", [](const receipt& self) { return seconds(self.elapsed); },
+            "Seconds from the call to its outcome, stamped natively.")
+        .def_property_readonly(
+            "replayed", [](const receipt& self) { return self.replayed; },
+            "Whether this is the recorded outcome of an earlier request.")
         .def("as_dict", &result_as_dict, "The fields as a new dict.")
         .def("__bool__", [](const receipt& self) { return self.status == status::ok; })
         .def("__eq__",
              [](const receipt& self, const py::object& other) -> py::object {
-                 if (!py::isinstance<receipt>(other)) return py::reinterpret_borrow<py::object>(Py_NotImplemented);
+                 if (!py::isinstance<receipt>(other))
+                     return py::reinterpret_borrow<py::object>(Py_NotImplemented);
                  return py::bool_(same(self, other.cast<const receipt&>()));
              })
         .def("__hash__",
              [](const receipt& self) {
-                 return py::hash(py::make_tuple(static_cast<int>(self.status), self.balance, self.attempts, self.replayed));
+                 return py::hash(py::make_tuple(static_cast<int>(self.status), self.balance, self.attempts,
+                                                self.replayed));
              })
         .def("__repr__", &result_repr)
         .def(py::pickle(
             [](const receipt& self) {
-                return py::make_tuple(static_cast<int>(self.status), self.balance, self.attempts, self.elapsed, self.replayed);
+                return py::make_tuple(static_cast<int>(self.status), self.balance, self.attempts,
+                                      self.elapsed, self.replayed);
             },
             [](const py::tuple& state) {
-                return receipt{static_cast<status>(state[0].cast<int>()), state[1].cast<std::optional<amount>>(),
-                               state[2].cast<std::uint32_t>(), state[3].cast<nanos>(), state[4].cast<bool>()};
+                return receipt{static_cast<status>(state[0].cast<int>()),
+                               state[1].cast<std::optional<amount>>(), state[2].cast<std::uint32_t>(),
+                               state[3].cast<nanos>(), state[4].cast<bool>()};
             }));
 }
 
 void register_entry(py::module_& m) {
     py::class_<history_entry>(m, "HistoryEntry", py::is_final(), "One change of a balance.")
-        .def_property_readonly("amount", [](const history_entry& self) { return self.amount; },
-                               "Positive for a withdrawal, negative for a deposit.")
-        .def_property_readonly("balance", [](const history_entry& self) { return self.balance; },
-                               "The balance after it.")
-        .def_property_readonly("time_ms", [](const history_entry& self) { return self.time_ms; },
-                               "The server's clock, milliseconds since 1970.")
+        .def_property_readonly(
+            "amount", [](const history_entry& self) { return self.amount; },
+            "Positive for a withdrawal, negative for a deposit.")
+        .def_property_readonly(
+            "balance", [](const history_entry& self) { return self.balance; }, "The balance after it.")
+        .def_property_readonly(
+            "time_ms", [](const history_entry& self) { return self.time_ms; },
+            "The server's clock, milliseconds since 1970.")
         .def_property_readonly("strategy", [](const history_entry& self) { return self.strategy; })
         .def_property_readonly("idempotency_key", &entry_key)
         .def("as_dict", &entry_as_dict, "The fields as a new dict.")
         .def("__eq__",
              [](const history_entry& self, const py::object& other) -> py::object {
-                 if (!py::isinstance<history_entry>(other)) return py::reinterpret_borrow<py::object>(Py_NotImplemented);
-                 return py::bool_(entry_as_dict(self).equal(entry_as_dict(other.cast<const history_entry&>())));
+                 if (!py::isinstance<history_entry>(other))
+                     return py::reinterpret_borrow<py::object>(Py_NotImplemented);
+                 return py::bool_(
+                     entry_as_dict(self).equal(entry_as_dict(other.cast<const history_entry&>())));
              })
-        .def("__hash__", [](const history_entry& self) { return py::hash(py::make_tuple(self.amount, self.balance, self.time_ms)); })
-        .def("__repr__", [](const history_entry& self) { return repr_of("HistoryEntry", entry_as_dict(self)); });
+        .def("__hash__",
+             [](const history_entry& self) {
+                 return py::hash(py::make_tuple(self.amount, self.balance, self.time_ms));
+             })
+        .def("__repr__",
+             [](const history_entry& self) { return repr_of("HistoryEntry", entry_as_dict(self)); });
 }
 
 void register_health(py::module_& m) {
-    py::class_<health_report>(m, "Health", py::is_final(), "What a server says of itself. True if it is reachable.")
+    py::class_<health_report>(m, "Health", py::is_final(),
+                              "What a server says of itself. True if it is reachable.")
         .def_property_readonly("reachable", [](const health_report& self) { return self.reachable; })
-        .def_property_readonly("latency", [](const health_report& self) { return seconds(self.latency); },
-                               "Seconds that one PING took.")
+        .def_property_readonly(
+            "latency", [](const health_report& self) { return seconds(self.latency); },
+            "Seconds that one PING took.")
         .def_property_readonly("server", [](const health_report& self) { return self.server; })
         .def_property_readonly("version", [](const health_report& self) { return self.version; })
         .def_property_readonly("role", [](const health_report& self) { return self.role; })
-        .def_property_readonly("warnings", [](const health_report& self) { return self.warnings; },
-                               "Settings that endanger money, in words.")
-        .def_property_readonly("error", [](const health_report& self) { return self.error; },
-                               "Why the server cannot be reached; empty if it can.")
+        .def_property_readonly(
+            "warnings", [](const health_report& self) { return self.warnings; },
+            "Settings that endanger money, in words.")
+        .def_property_readonly(
+            "error", [](const health_report& self) { return self.error; },
+            "Why the server cannot be reached; empty if it can.")
         .def_property_readonly("details", [](const health_report& self) { return self.details; })
         .def("as_dict", &health_as_dict, "The fields as a new dict.")
         .def("__bool__", [](const health_report& self) { return self.reachable; })

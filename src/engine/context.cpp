@@ -100,7 +100,10 @@ void lane_wait::interrupt(errc reason) {
 }
 
 result<lane> lane_wait::await_resume() {
-    if (interrupted_) return owner_.interruption(*interrupted_, "waiting for one of the exclusive connections; raise max_connections or lower the load");
+    if (interrupted_)
+        return owner_.interruption(
+            *interrupted_,
+            "waiting for one of the exclusive connections; raise max_connections or lower the load");
     return std::move(granted_);
 }
 

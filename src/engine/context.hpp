@@ -125,7 +125,9 @@ public:
     /// A unit to fill. Its buffers are reused ones.
     slot_ptr make_slot() { return loop_.slots().take(); }
     send_wait send(slot_ptr what) noexcept { return {*this, backend_.shared(), std::move(what)}; }
-    send_wait send(lane& through, slot_ptr what) noexcept { return {*this, through.channel(), std::move(what)}; }
+    send_wait send(lane& through, slot_ptr what) noexcept {
+        return {*this, through.channel(), std::move(what)};
+    }
     /// Sends without waiting: for cleanups that outlive their caller. Given up after `patience`.
     /// `earlier` is what it undoes, if anything, and is not overtaken.
     void detach(slot_ptr what, nanos patience, const slot* earlier = nullptr);

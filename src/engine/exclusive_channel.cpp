@@ -67,9 +67,10 @@ void exclusive_channel::on_link_lost(link& /*which*/, const error& why, std::deq
         if (each->abandoned) continue;
         each->in_doubt = true;
         if (each->request.policy == resend::once) {
-            each->fail({errc::outcome_unknown,
-                        "the connection was lost after EXEC was written and before its answer came (" + why.message +
-                            "): it may or may not have been applied; an idempotency_key makes retrying safe"});
+            each->fail(
+                {errc::outcome_unknown,
+                 "the connection was lost after EXEC was written and before its answer came (" + why.message +
+                     "): it may or may not have been applied; an idempotency_key makes retrying safe"});
         } else {
             each->fail({errc::lane_lost, why.message});
         }

@@ -40,9 +40,9 @@ void link::on_timer() {
             return;
         case state::dead: return;
         default:
-            lost({errc::connection_failed,
-                  "cannot connect to " + at_.settings.redacted() + " within " +
-                      seconds(at_.settings.effective_connect_timeout()) + ": " + last_failure_.message});
+            lost({errc::connection_failed, "cannot connect to " + at_.settings.redacted() + " within " +
+                                               seconds(at_.settings.effective_connect_timeout()) + ": " +
+                                               last_failure_.message});
     }
 }
 
@@ -55,8 +55,7 @@ void link::look_up() {
         return;
     }
     last_failure_.message = "the host name was not resolved in time";
-    lookup_ = wire::lookup::start(at_.settings.host,
-                                  [wake = loop_.poller().wake_handle()] { wake->wake(); });
+    lookup_ = wire::lookup::start(at_.settings.host, [wake = loop_.poller().wake_handle()] { wake->wake(); });
     loop_.listen_for_wake(*this);
     on_wake();
 }
@@ -146,8 +145,9 @@ void link::take_greeting() {
         return;
     }
     if (judged->kill_refused) {
-        loop_.log(log_level::warning, at_.settings.redacted() +
-                                          " forbids CLIENT KILL: a request of a lost connection may run late");
+        loop_.log(
+            log_level::warning,
+            at_.settings.redacted() + " forbids CLIENT KILL: a request of a lost connection may run late");
     }
     if (!greeting_.lost.empty()) loop_.log(log_level::debug, "killed what was left of lost connections");
     std::erase_if(at_.lost, [this](const wire::lost_client& each) {

@@ -22,9 +22,9 @@ class link;
 struct endpoint {
     wire::options settings;
     std::shared_ptr<wire::tls_context> tls;
-    bool resp3 = true;                     ///< until a server refuses HELLO
-    bool ever_ready = false;               ///< whether any link ever got through
-    std::vector<wire::lost_client> lost;   ///< to be killed by the next greeting
+    bool resp3 = true;                    ///< until a server refuses HELLO
+    bool ever_ready = false;              ///< whether any link ever got through
+    std::vector<wire::lost_client> lost;  ///< to be killed by the next greeting
 };
 
 class link_owner {

@@ -26,9 +26,7 @@ constexpr poller::token wake_token = ~std::uint64_t{0};
 constexpr poller::token timer_token = ~std::uint64_t{1};
 constexpr int batch = 128;
 
-[[noreturn]] void fail(const char* doing) {
-    throw std::system_error(errno, std::generic_category(), doing);
-}
+[[noreturn]] void fail(const char* doing) { throw std::system_error(errno, std::generic_category(), doing); }
 
 }  // namespace
 
@@ -157,9 +155,7 @@ public:
         close(ends_[0]);
         close(ends_[1]);
     }
-    void wake() noexcept override {
-        [[maybe_unused]] const auto written = write(ends_[1], "", 1);
-    }
+    void wake() noexcept override { [[maybe_unused]] const auto written = write(ends_[1], "", 1); }
     void drain() const noexcept {
         char bytes[64];
         while (read(ends_[0], bytes, sizeof bytes) > 0) {
@@ -217,7 +213,8 @@ void poller::arm(nanos at) noexcept {
         EV_SET(&event, 1, EVFILT_TIMER, EV_DELETE, 0, 0, to_udata(timer_token));
     } else {
         const nanos left = at - monotonic_now();
-        const std::intptr_t milliseconds = left > 0 ? static_cast<std::intptr_t>((left + millisecond - 1) / millisecond) : 0;
+        const std::intptr_t milliseconds =
+            left > 0 ? static_cast<std::intptr_t>((left + millisecond - 1) / millisecond) : 0;
         EV_SET(&event, 1, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, milliseconds, to_udata(timer_token));
     }
     kevent(native_->queue, &event, 1, nullptr, 0, nullptr);

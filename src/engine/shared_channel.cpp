@@ -115,12 +115,12 @@ void shared_channel::on_link_answer(link& which, slot_ptr answered) {
         step_around(which);
         return;
     }
-    const bool unknown_script = std::any_of(replies.begin(), replies.end(), [](const wire::reply& each) {
-        return each.failed_with("NOSCRIPT");
-    });
+    const bool unknown_script = std::any_of(
+        replies.begin(), replies.end(), [](const wire::reply& each) { return each.failed_with("NOSCRIPT"); });
     if (unknown_script && answered->request.fallback != nullptr && !answered->abandoned) {
         loop_.log(log_level::debug, "the server did not know script '" +
-                                        std::string(answered->request.fallback->name) + "': sending it whole");
+                                        std::string(answered->request.fallback->name) +
+                                        "': sending it whole");
         answered->replies.clear();
         answered->request.use_eval();
         pending_.push_front(std::move(answered));
@@ -212,7 +212,8 @@ void shared_channel::abandon(slot& which, bool overdue) {
     const nanos owing_since = link_->owing_since();
     if (owing_since == never) return;
     if (loop_.now() - std::max(link_->heard_at(), owing_since) >= silence_before_retiring) {
-        loop_.log(log_level::warning, at_.settings.redacted() + " has gone silent: opening another connection");
+        loop_.log(log_level::warning,
+                  at_.settings.redacted() + " has gone silent: opening another connection");
         step_around(*link_);
     }
 }

@@ -91,13 +91,13 @@ public:
     std::vector<wire::reply> replies;
     std::optional<error> failure;
     slot_listener* listener = nullptr;  ///< nobody: a tombstone, or a detached cleanup
-    bool offered = false;    ///< handed to a connection and not answered yet
-    bool in_doubt = false;   ///< an earlier connection was lost with it unanswered
-    bool abandoned = false;  ///< its waiter left: a tombstone that only consumes its replies
-    bool cleanup = false;    ///< detached, and counted by the pool until it has ended
+    bool offered = false;               ///< handed to a connection and not answered yet
+    bool in_doubt = false;              ///< an earlier connection was lost with it unanswered
+    bool abandoned = false;             ///< its waiter left: a tombstone that only consumes its replies
+    bool cleanup = false;               ///< detached, and counted by the pool until it has ended
     nanos offered_at = 0;
     const link* carrier = nullptr;  ///< which it was offered to
-    nanos expires_at = never;  ///< of a detached cleanup: when it is pointless to go on
+    nanos expires_at = never;       ///< of a detached cleanup: when it is pointless to go on
 
     bool complete() const noexcept { return replies.size() == request.commands.count(); }
     bool changes_money() const noexcept {

@@ -44,7 +44,8 @@ bool thread_driver::wait(operation& which, nanos slice) {
 // hold) would wait for the next call, or for the lease. Its caller stays a moment to see it done.
 void thread_driver::see_off(std::unique_lock<std::mutex>& lock, const operation& which) {
     const nanos until = monotonic_now() + patience_for_cleanup;
-    while (which.left_cleanup() && !led_ && asleep_.empty() && monotonic_now() < until) lead_once(lock, until);
+    while (which.left_cleanup() && !led_ && asleep_.empty() && monotonic_now() < until)
+        lead_once(lock, until);
 }
 
 void thread_driver::lead_once(std::unique_lock<std::mutex>& lock, nanos until) {

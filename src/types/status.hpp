@@ -25,8 +25,8 @@ inline constexpr std::size_t status_count = 7;
 enum class strategy : std::uint8_t { lua, lock, watch, naive };
 
 inline constexpr std::size_t strategy_count = 4;
-inline constexpr std::array<strategy, strategy_count> all_strategies{
-    strategy::lua, strategy::lock, strategy::watch, strategy::naive};
+inline constexpr std::array<strategy, strategy_count> all_strategies{strategy::lua, strategy::lock,
+                                                                     strategy::watch, strategy::naive};
 
 std::string_view to_string(status value) noexcept;
 std::string_view to_string(strategy value) noexcept;

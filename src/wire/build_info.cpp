@@ -9,7 +9,8 @@
 namespace redislock::wire {
 
 std::string hiredis_version() {
-    return std::to_string(HIREDIS_MAJOR) + "." + std::to_string(HIREDIS_MINOR) + "." + std::to_string(HIREDIS_PATCH);
+    return std::to_string(HIREDIS_MAJOR) + "." + std::to_string(HIREDIS_MINOR) + "." +
+           std::to_string(HIREDIS_PATCH);
 }
 
 std::string tls_version() {

@@ -41,7 +41,8 @@ void use_quiet_writes(redisContext& context) {
 }
 
 void prepare_socket(int fd) {
-    fcntl(fd, F_SETFD, FD_CLOEXEC);  // hiredis opens without it: a program started meanwhile would hold it open
+    fcntl(fd, F_SETFD,
+          FD_CLOEXEC);  // hiredis opens without it: a program started meanwhile would hold it open
     const int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);  // fails harmlessly on a unix socket
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
@@ -61,7 +62,8 @@ error cannot_connect(const options& settings, std::string_view why) {
 
 }  // namespace
 
-connection::connection(redisContext* context) : context_(context), builder_(std::make_unique<reply_builder>()) {
+connection::connection(redisContext* context)
+    : context_(context), builder_(std::make_unique<reply_builder>()) {
     builder_->attach(*context_->reader);
     use_quiet_writes(*context_);
 }

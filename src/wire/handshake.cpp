@@ -30,7 +30,8 @@ void add_hello(commands& out, const options& settings) {
     if (settings.password.empty()) {
         out.add("HELLO", "3");
     } else {
-        const std::string_view user = settings.username.empty() ? "default" : std::string_view(settings.username);
+        const std::string_view user =
+            settings.username.empty() ? "default" : std::string_view(settings.username);
         out.add("HELLO", "3", "AUTH", user, settings.password);
     }
 }
@@ -67,7 +68,8 @@ error refused(std::string_view command, const reply& answer, const options& sett
                                           "; give them in the URL or as username= and password="};
     }
     if (command == "SELECT") {
-        return {errc::configuration, "the server refused db=" + std::to_string(settings.db) + ": " + answer.text};
+        return {errc::configuration,
+                "the server refused db=" + std::to_string(settings.db) + ": " + answer.text};
     }
     auto failure = to_error(answer);
     failure.message = std::string(command) + " refused at " + settings.redacted() + ": " + failure.message;

@@ -41,13 +41,14 @@ std::optional<std::string> percent_decode(std::string_view text) {
 }
 
 result<nanos> parse_seconds(std::string_view name, std::string_view text) {
-    // Not strtod: in the locale of an application "2.5" may not be a number. from_chars is too new for libc++.
+    // Not strtod: in the locale of an application "2.5" may not be a number. from_chars is too new for
+    // libc++.
     std::istringstream in{std::string(text)};
     in.imbue(std::locale::classic());
     double value = 0;
     in >> std::noskipws >> value;
-    if (in.fail() || in.peek() != std::istringstream::traits_type::eof() || !std::isfinite(value) || value <= 0 ||
-        value > 1e6) {
+    if (in.fail() || in.peek() != std::istringstream::traits_type::eof() || !std::isfinite(value) ||
+        value <= 0 || value > 1e6) {
         return bad(std::string(name) + " must be a number of seconds above 0, like 2.5");
     }
     return static_cast<nanos>(value * static_cast<double>(second));
@@ -61,7 +62,8 @@ result<bool> parse_bool(std::string_view name, std::string_view text) {
 
 result<done> set_db(options& target, std::string_view text) {
     const auto value = parse_integer(text);
-    if (!value || *value < 0 || *value > 1'000'000) return bad("db must be a number from 0, like /0 at the end of the URL");
+    if (!value || *value < 0 || *value > 1'000'000)
+        return bad("db must be a number from 0, like /0 at the end of the URL");
     target.db = *value;
     return done{};
 }
@@ -82,7 +84,8 @@ result<done> set_cert_reqs(options& target, std::string_view text) {
 
 result<done> set_connections(options& target, std::string_view text) {
     const auto value = parse_integer(text);
-    if (!value || *value < 1 || *value > 10'000) return bad("max_connections must be a number from 1 to 10000");
+    if (!value || *value < 1 || *value > 10'000)
+        return bad("max_connections must be a number from 1 to 10000");
     target.max_connections = static_cast<std::uint32_t>(*value);
     return done{};
 }
@@ -119,7 +122,9 @@ result<done> apply_query(options& target, std::string_view query) {
         const auto name = pair.substr(0, equals);
         const auto value =
             percent_decode(equals == std::string_view::npos ? std::string_view{} : pair.substr(equals + 1));
-        if (!value) return bad("the URL's parameter '" + std::string(name) + "' has a '%' that is not followed by two hexadecimal digits");
+        if (!value)
+            return bad("the URL's parameter '" + std::string(name) +
+                       "' has a '%' that is not followed by two hexadecimal digits");
         if (auto set = set_option(target, name, *value); !set) return set;
     }
     return done{};
@@ -131,7 +136,9 @@ result<done> apply_credentials(options& target, std::string_view text) {
     const auto password =
         percent_decode(colon == std::string_view::npos ? std::string_view{} : text.substr(colon + 1));
     if (!user || !password) {
-        return bad("the URL's user name or password has a '%' that is not followed by two hexadecimal digits; write '%' as %25");
+        return bad(
+            "the URL's user name or password has a '%' that is not followed by two hexadecimal digits; write "
+            "'%' as %25");
     }
     target.username = *user;
     target.password = *password;
@@ -197,7 +204,8 @@ result<done> apply_path(options& target, std::string_view rest) {
 }
 
 result<done> apply_location(options& target, std::string_view rest) {
-    if (target.scheme == scheme::unix_socket || target.scheme == scheme::memory) return apply_path(target, rest);
+    if (target.scheme == scheme::unix_socket || target.scheme == scheme::memory)
+        return apply_path(target, rest);
     return apply_authority(target, rest);
 }
 
@@ -206,7 +214,9 @@ constexpr std::array<std::pair<std::string_view, scheme>, 4> schemes{{{"redis://
                                                                       {"unix://", scheme::unix_socket},
                                                                       {"memory://", scheme::memory}}};
 
-std::string_view scheme_prefix(scheme which) noexcept { return schemes[static_cast<std::size_t>(which)].first; }
+std::string_view scheme_prefix(scheme which) noexcept {
+    return schemes[static_cast<std::size_t>(which)].first;
+}
 
 }  // namespace
 
@@ -263,7 +273,8 @@ result<options> parse_url(std::string_view url) {
     if (auto set = apply_query(target, query); !set) {
         if (query.find('@') == std::string_view::npos) return set.error();
         // What was taken for a parameter may be the rest of a password, and is not repeated.
-        return bad("the URL has a wrong parameter after its '?'; in a user name or password write '?' as %3F");
+        return bad(
+            "the URL has a wrong parameter after its '?'; in a user name or password write '?' as %3F");
     }
     return target;
 }
@@ -276,7 +287,8 @@ std::string options::redacted() const {
         if (!password.empty()) text += ":***";
         text += '@';
     }
-    if (scheme == wire::scheme::unix_socket) return text + path + (db != 0 ? "?db=" + std::to_string(db) : "");
+    if (scheme == wire::scheme::unix_socket)
+        return text + path + (db != 0 ? "?db=" + std::to_string(db) : "");
     text += host.find(':') == std::string::npos ? host : "[" + host + "]";
     text += ':' + std::to_string(port);
     return text + '/' + std::to_string(db);

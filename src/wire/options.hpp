@@ -15,12 +15,12 @@ enum class scheme : std::uint8_t { tcp, tls, unix_socket, memory };
 
 /// TLS settings; names follow redis-py's `ssl_*` arguments.
 struct tls_options {
-    std::string ca_certs;          ///< file of trusted certificates; empty: the system's
-    std::string ca_path;           ///< folder of trusted certificates
-    std::string certfile;          ///< client certificate
-    std::string keyfile;           ///< its private key
-    bool verify_peer = true;       ///< chain is checked
-    bool check_hostname = true;    ///< name is checked against the certificate
+    std::string ca_certs;        ///< file of trusted certificates; empty: the system's
+    std::string ca_path;         ///< folder of trusted certificates
+    std::string certfile;        ///< client certificate
+    std::string keyfile;         ///< its private key
+    bool verify_peer = true;     ///< chain is checked
+    bool check_hostname = true;  ///< name is checked against the certificate
 };
 
 struct options {
@@ -32,8 +32,8 @@ struct options {
     std::string username;
     std::string password;  ///< never printed
     std::string client_name;
-    nanos timeout = 5 * second;      ///< total, per operation
-    nanos connect_timeout = 0;       ///< of one connection attempt; 0: the same as timeout
+    nanos timeout = 5 * second;          ///< total, per operation
+    nanos connect_timeout = 0;           ///< of one connection attempt; 0: the same as timeout
     std::uint32_t max_connections = 64;  ///< exclusive connections, for WATCH
     tls_options tls;
 

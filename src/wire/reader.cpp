@@ -115,8 +115,10 @@ result<std::optional<reply>> reply_builder::next(redisReader& reader) {
             return {errc::protocol, "the server's reply has more elements than the limit allows"};
         }
         if (too_deep_) return {errc::protocol, "the server's reply is nested deeper than the limit allows"};
-        if (bytes_ > limits_.bytes) return {errc::protocol, "the server's reply is longer than the limit allows"};
-        return {errc::protocol, std::string("the server does not speak the Redis protocol: ") + reader.errstr};
+        if (bytes_ > limits_.bytes)
+            return {errc::protocol, "the server's reply is longer than the limit allows"};
+        return {errc::protocol,
+                std::string("the server does not speak the Redis protocol: ") + reader.errstr};
     }
     if (made == nullptr) {
         if (reader.len - reader.pos > limits_.bytes + longest_header ||

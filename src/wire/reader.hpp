@@ -18,7 +18,7 @@ namespace redislock::wire {
 /// What a reply may cost at most. Beyond it the connection is given up with errc::protocol.
 struct reply_limits {
     int depth = 16;
-    long long elements = 1 << 20;             ///< of one reply, all levels together
+    long long elements = 1 << 20;                ///< of one reply, all levels together
     std::size_t bytes = std::size_t{64} << 20U;  ///< of one reply
 };
 

@@ -24,7 +24,8 @@ result<addresses> resolve(const std::string& host, int flags) {
     addresses out;
     for (const addrinfo* each = found; each != nullptr; each = each->ai_next) {
         char text[NI_MAXHOST];
-        if (getnameinfo(each->ai_addr, each->ai_addrlen, text, sizeof text, nullptr, 0, NI_NUMERICHOST) == 0) {
+        if (getnameinfo(each->ai_addr, each->ai_addrlen, text, sizeof text, nullptr, 0, NI_NUMERICHOST) ==
+            0) {
             out.emplace_back(text);
         }
     }

@@ -6,9 +6,9 @@ namespace redislock::wire {
 
 error to_error(const reply& failure) {
     if (failure.failed_with("MOVED") || failure.failed_with("ASK")) {
-        return {errc::redirected,
-                "the server is part of a cluster and another node holds this key (" + failure.text +
-                    "); connect to that node: redirections are not followed"};
+        return {errc::redirected, "the server is part of a cluster and another node holds this key (" +
+                                      failure.text +
+                                      "); connect to that node: redirections are not followed"};
     }
     if (failure.failed_with("NOAUTH") || failure.failed_with("WRONGPASS")) {
         return {errc::authentication, "the server refused the user name or password: " + failure.text};

@@ -63,8 +63,7 @@ std::string openssl_words() {
 }
 
 error bad_file(const char* option, const std::string& path) {
-    return {errc::configuration,
-            std::string(option) + " '" + path + "' cannot be used: " + openssl_words()};
+    return {errc::configuration, std::string(option) + " '" + path + "' cannot be used: " + openssl_words()};
 }
 
 result<done> load_trust(SSL_CTX* context, const tls_options& tls) {
@@ -75,7 +74,8 @@ result<done> load_trust(SSL_CTX* context, const tls_options& tls) {
     const char* file = tls.ca_certs.empty() ? nullptr : tls.ca_certs.c_str();
     const char* path = tls.ca_path.empty() ? nullptr : tls.ca_path.c_str();
     if (SSL_CTX_load_verify_locations(context, file, path) != 1) {
-        return file != nullptr ? bad_file("ssl_ca_certs", tls.ca_certs) : bad_file("ssl_ca_path", tls.ca_path);
+        return file != nullptr ? bad_file("ssl_ca_certs", tls.ca_certs)
+                               : bad_file("ssl_ca_path", tls.ca_path);
     }
     return done{};
 }
@@ -131,7 +131,8 @@ result<done> tls_context::begin(redisContext& context, const options& settings) 
     SSL* ssl = SSL_new(context_);
     if (ssl == nullptr) return {errc::connection_failed, "TLS cannot be set up: " + openssl_words()};
     const bool named = is_address(settings.host) || SSL_set_tlsext_host_name(ssl, settings.host.c_str()) == 1;
-    const bool checked = !settings.tls.verify_peer || !settings.tls.check_hostname || expect_name(ssl, settings.host);
+    const bool checked =
+        !settings.tls.verify_peer || !settings.tls.check_hostname || expect_name(ssl, settings.host);
     if (!named || !checked) {
         SSL_free(ssl);
         return {errc::connection_failed, "TLS cannot check the host name '" + settings.host + "'"};
@@ -179,7 +180,8 @@ bool tls_available() noexcept { return false; }
 tls_context::~tls_context() = default;
 result<std::shared_ptr<tls_context>> tls_context::make(const options& /*settings*/) {
     return {errc::configuration,
-            "rediss:// needs TLS, which this build lacks: install OpenSSL's headers (libssl-dev) and build again"};
+            "rediss:// needs TLS, which this build lacks: install OpenSSL's headers (libssl-dev) and build "
+            "again"};
 }
 result<done> tls_context::begin(redisContext& /*context*/, const options& /*settings*/) {
     return {errc::configuration, "this build lacks TLS"};
