@@ -43,9 +43,11 @@ public:
     /// milliseconds, does not reach that far. Ours, in nanoseconds, ends after three centuries.
     std::optional<nanos> after(std::int64_t count, nanos unit) noexcept {
         constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+        constexpr std::int64_t least = std::numeric_limits<std::int64_t>::min();
         const std::int64_t factor = unit / millisecond;
-        if (count > most / factor || count < -most / factor) return std::nullopt;
+        if (count > most / factor || count < least / factor) return std::nullopt;
         if (count > 0 && count * factor > most - wall() / millisecond) return std::nullopt;
+        if (count <= 0) return now();
         const nanos latest = never - 1;
         return count >= (latest - now()) / unit ? latest : now() + count * unit;
     }

@@ -4,8 +4,8 @@
 #include <array>
 #include <string>
 
-#include "memory/answers.hpp"
 #include "memory/handlers.hpp"
+#include "memory/replies.hpp"
 
 namespace redislock::memory {
 namespace {
@@ -64,30 +64,25 @@ bool fits(const command& which, std::size_t words) noexcept {
     return which.arity < 0 ? words >= least : words == least;
 }
 
-void refuse_unknown(call& which) {
+wire::reply refuse_unknown(const call& which) {
     std::string text = "ERR unknown command '";
     text.append(which.word(0).substr(0, 128)).append("', with args beginning with: ");
     for (std::size_t i = 1; i < which.words.size() && text.size() < 256; ++i) {
         text.append("'").append(which.word(i).substr(0, 128)).append("' ");
     }
-    answer_failure(which.out, text);
+    return make_failure(text);
 }
 
-void run_or_queue(call& which, std::string_view raw) {
+wire::reply run_or_queue(call& which, std::string_view raw) {
     const command* found = find_command(which.word(0));
     if (found == nullptr || !fits(*found, which.words.size())) {
-        if (which.by.queueing) which.by.refused = true;
-        if (found == nullptr) refuse_unknown(which);
-        else refuse_arity(which, found->name);
-        return;
+        which.by.refused = which.by.queueing;
+        return found == nullptr ? refuse_unknown(which) : refuse_arity(found->name);
     }
-    if (which.by.queueing && !found->immediate) {
-        which.by.queued.append(raw);
-        ++which.by.queued_count;
-        answer_status(which.out, "QUEUED");
-        return;
-    }
-    found->run(which);
+    if (!which.by.queueing || found->immediate) return found->run(which);
+    which.by.queued.append(raw);
+    ++which.by.queued_count;
+    return make_status("QUEUED");
 }
 
 }  // namespace
@@ -108,25 +103,31 @@ bool is_word(std::string_view given, std::string_view capitals) noexcept {
                       [](char a, char b) { return to_capital(a) == b; });
 }
 
-void refuse_arity(call& which, std::string_view name) {
+wire::reply refuse_arity(std::string_view name) {
     std::string lower(name);
     for (char& c : lower) {
         if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
     }
-    answer_failure(which.out, "ERR wrong number of arguments for '" + lower + "' command");
+    return make_failure("ERR wrong number of arguments for '" + lower + "' command");
+}
+
+wire::reply refuse_subcommand(const call& which, std::string_view name) {
+    std::string text = "ERR unknown subcommand '";
+    text.append(which.word(1).substr(0, 128)).append("'. Try ").append(name).append(" HELP.");
+    return make_failure(text);
 }
 
 void execute(state& server, client& by, std::string_view bytes, std::vector<wire::reply>& replies) {
     request_reader reader(bytes);
+    call one{server, by, server.words};
     for (;;) {
         const auto got = reader.next(server.words);
         if (got == request_reader::outcome::end) return;
-        call one{server, by, server.words, replies.emplace_back()};
         if (got == request_reader::outcome::malformed) {
-            answer_failure(one.out, "ERR Protocol error: these bytes are no request");
+            replies.push_back(make_failure("ERR Protocol error: these bytes are no request"));
             return;
         }
-        run_or_queue(one, reader.raw());
+        replies.push_back(run_or_queue(one, reader.raw()));
     }
 }
 

@@ -15,12 +15,11 @@ struct call {
     state& server;
     client& by;
     const word_list& words;  ///< its name first
-    wire::reply& out;        ///< a fresh reply, to be filled
 
     std::string_view word(std::size_t index) const noexcept { return words[index]; }
 };
 
-using handler = void (*)(call& which);
+using handler = wire::reply (*)(call& which);
 
 struct command {
     std::string_view name;  ///< in capitals
@@ -36,7 +35,10 @@ const command* find_command(std::string_view name) noexcept;
 bool is_word(std::string_view given, std::string_view capitals) noexcept;
 
 /// "ERR wrong number of arguments for 'get' command"
-void refuse_arity(call& which, std::string_view name);
+wire::reply refuse_arity(std::string_view name);
+
+/// "ERR unknown subcommand 'FOO'. Try CLIENT HELP."
+wire::reply refuse_subcommand(const call& which, std::string_view name);
 
 /// Runs every command in `bytes`, each as if it had come on this client's connection, and appends
 /// one reply for each.

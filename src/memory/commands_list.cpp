@@ -2,18 +2,18 @@
 #include <algorithm>
 #include <optional>
 
-#include "memory/answers.hpp"
 #include "memory/handlers.hpp"
+#include "memory/replies.hpp"
 
 namespace redislock::memory {
 namespace {
 
-// The list at the key, or null where there is none; `refused` if it is something else.
-text_ring* list_at(call& which, bool& refused) {
+// Nothing where the key holds another type; null where it does not exist.
+std::optional<text_ring*> list_at(call& which) {
     entry* found = which.server.keys.find(which.word(1));
-    refused = found != nullptr && found->list() == nullptr;
-    if (refused) answer_failure(which.out, wrong_type);
-    return found != nullptr ? found->list() : nullptr;
+    if (found == nullptr) return nullptr;
+    if (found->list() == nullptr) return std::nullopt;
+    return found->list();
 }
 
 struct range {
@@ -31,70 +31,57 @@ range clip(std::int64_t first, std::int64_t last, std::size_t size) noexcept {
     return {static_cast<std::size_t>(first), static_cast<std::size_t>(last - first + 1)};
 }
 
-void push(call& which, std::string& (text_ring::*end)()) {
-    bool refused = false;
-    text_ring* list = list_at(which, refused);
-    if (refused) return;
+wire::reply push(call& which, std::string& (text_ring::*end)()) {
+    const auto held = list_at(which);
+    if (!held) return make_failure(wrong_type);
     const auto key = which.word(1);
-    if (list == nullptr) list = &which.server.keys.make_list(key);
-    for (std::size_t i = 2; i < which.words.size(); ++i) (list->*end)().assign(which.word(i));
+    text_ring& list = *held != nullptr ? **held : which.server.keys.make_list(key);
+    for (std::size_t i = 2; i < which.words.size(); ++i) (list.*end)().assign(which.word(i));
     which.server.keys.touch(key);
-    answer_integer(which.out, static_cast<std::int64_t>(list->size()));
-}
-
-// False where the two indexes are none.
-bool take_indexes(call& which, std::int64_t& first, std::int64_t& last) {
-    const auto from = parse_number(which.word(2));
-    const auto to = parse_number(which.word(3));
-    if (!from || !to) {
-        answer_failure(which.out, not_an_integer);
-        return false;
-    }
-    first = *from;
-    last = *to;
-    return true;
+    return make_integer(static_cast<std::int64_t>(list.size()));
 }
 
 }  // namespace
 
-void run_lpush(call& which) { push(which, &text_ring::push_front); }
+wire::reply run_lpush(call& which) { return push(which, &text_ring::push_front); }
 
-void run_rpush(call& which) { push(which, &text_ring::push_back); }
+wire::reply run_rpush(call& which) { return push(which, &text_ring::push_back); }
 
-void run_ltrim(call& which) {
-    std::int64_t first = 0;
-    std::int64_t last = 0;
-    if (!take_indexes(which, first, last)) return;
-    bool refused = false;
-    text_ring* list = list_at(which, refused);
-    if (refused) return;
-    answer_ok(which.out);
-    if (list == nullptr) return;
-    const auto kept = clip(first, last, list->size());
+wire::reply run_ltrim(call& which) {
+    const auto first = parse_number(which.word(2));
+    const auto last = parse_number(which.word(3));
+    if (!first || !last) return make_failure(not_an_integer);
+    const auto held = list_at(which);
+    if (!held) return make_failure(wrong_type);
+    text_ring* list = *held;
+    if (list == nullptr) return make_ok();
+    const auto kept = clip(*first, *last, list->size());
     if (kept.count == 0) {
         which.server.keys.erase(which.word(1));
-        return;
+        return make_ok();
     }
     list->trim(kept.first, kept.count);
     which.server.keys.touch(which.word(1));
+    return make_ok();
 }
 
-void run_llen(call& which) {
-    bool refused = false;
-    text_ring* list = list_at(which, refused);
-    if (!refused) answer_integer(which.out, list != nullptr ? static_cast<std::int64_t>(list->size()) : 0);
+wire::reply run_llen(call& which) {
+    const auto held = list_at(which);
+    if (!held) return make_failure(wrong_type);
+    return make_integer(*held != nullptr ? static_cast<std::int64_t>((*held)->size()) : 0);
 }
 
-void run_lrange(call& which) {
-    std::int64_t first = 0;
-    std::int64_t last = 0;
-    if (!take_indexes(which, first, last)) return;
-    bool refused = false;
-    text_ring* list = list_at(which, refused);
-    if (refused) return;
-    const auto wanted = list != nullptr ? clip(first, last, list->size()) : range{0, 0};
-    auto& items = answer_array(which.out, wanted.count);
-    for (std::size_t i = 0; i < wanted.count; ++i) answer_text(items[i], (*list)[wanted.first + i]);
+wire::reply run_lrange(call& which) {
+    const auto first = parse_number(which.word(2));
+    const auto last = parse_number(which.word(3));
+    if (!first || !last) return make_failure(not_an_integer);
+    const auto held = list_at(which);
+    if (!held) return make_failure(wrong_type);
+    const text_ring* list = *held;
+    const auto wanted = list != nullptr ? clip(*first, *last, list->size()) : range{0, 0};
+    auto said = make_array(wanted.count);
+    for (std::size_t i = 0; i < wanted.count; ++i) said.items.push_back(make_text((*list)[wanted.first + i]));
+    return said;
 }
 
 }  // namespace redislock::memory

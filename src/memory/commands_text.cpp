@@ -2,8 +2,8 @@
 #include <limits>
 #include <optional>
 
-#include "memory/answers.hpp"
 #include "memory/handlers.hpp"
+#include "memory/replies.hpp"
 #include "types/amount.hpp"
 
 namespace redislock::memory {
@@ -20,11 +20,16 @@ struct set_options {
     nanos expires_at = never;
 };
 
-// What contradicts an option before it is a syntax error, like a value that is none.
-bool take_options(call& which, set_options& options) {
+nanos unit_of(std::string_view option) noexcept {
+    if (is_word(option, "EX")) return second;
+    return is_word(option, "PX") ? millisecond : 0;
+}
+
+// False where the options contradict each other or are none.
+bool take_options(const call& which, set_options& options) {
     for (std::size_t i = 3; i < which.words.size(); ++i) {
         const auto word = which.word(i);
-        const nanos unit = is_word(word, "EX") ? second : is_word(word, "PX") ? millisecond : 0;
+        const nanos unit = unit_of(word);
         if (is_word(word, "NX") && !options.only_existing) {
             options.only_new = true;
         } else if (is_word(word, "XX") && !options.only_new) {
@@ -36,38 +41,24 @@ bool take_options(call& which, set_options& options) {
             options.unit = unit;
             options.duration = which.word(++i);
         } else {
-            answer_failure(which.out, syntax_error);
             return false;
         }
     }
     return true;
 }
 
-bool take_expiry(call& which, set_options& options) {
-    if (options.unit == 0) return true;
-    const auto duration = parse_number(options.duration);
-    const auto when =
-        duration && *duration > 0 ? which.server.clock.after(*duration, options.unit) : std::nullopt;
-    if (!when) {
-        answer_failure(which.out, duration ? "ERR invalid expire time in 'set' command" : not_an_integer);
-        return false;
-    }
-    options.expires_at = *when;
-    return true;
-}
-
-void add(call& which, std::int64_t step) {
+wire::reply add(call& which, std::int64_t step) {
     const auto key = which.word(1);
     entry* found = which.server.keys.find(key);
     std::int64_t value = 0;
     if (found != nullptr) {
-        if (found->text() == nullptr) return answer_failure(which.out, wrong_type);
+        if (found->text() == nullptr) return make_failure(wrong_type);
         const auto stored = parse_number(*found->text());
-        if (!stored) return answer_failure(which.out, not_an_integer);
+        if (!stored) return make_failure(not_an_integer);
         value = *stored;
     }
     if (__builtin_add_overflow(value, step, &value)) {
-        return answer_failure(which.out, "ERR increment or decrement would overflow");
+        return make_failure("ERR increment or decrement would overflow");
     }
     if (found == nullptr) {
         which.server.keys.set(key, digits(value).view());
@@ -75,44 +66,50 @@ void add(call& which, std::int64_t step) {
         found->text()->assign(digits(value).view());
         which.server.keys.touch(key);
     }
-    answer_integer(which.out, value);
+    return make_integer(value);
 }
 
 }  // namespace
 
-void run_get(call& which) {
+wire::reply run_get(call& which) {
     entry* found = which.server.keys.find(which.word(1));
-    if (found == nullptr) return;
-    if (found->text() == nullptr) return answer_failure(which.out, wrong_type);
-    answer_text(which.out, *found->text());
+    if (found == nullptr) return make_nil();
+    if (found->text() == nullptr) return make_failure(wrong_type);
+    return make_text(*found->text());
 }
 
-void run_set(call& which) {
+wire::reply run_set(call& which) {
     set_options options;
-    if (!take_options(which, options) || !take_expiry(which, options)) return;
+    if (!take_options(which, options)) return make_failure(syntax_error);
+    if (options.unit != 0) {
+        const auto duration = parse_number(options.duration);
+        if (!duration) return make_failure(not_an_integer);
+        const auto when = which.server.clock.after(*duration, options.unit);
+        if (*duration <= 0 || !when) return make_failure("ERR invalid expire time in 'set' command");
+        options.expires_at = *when;
+    }
     const auto key = which.word(1);
     entry* found = which.server.keys.find(key);
-    if ((options.only_new && found != nullptr) || (options.only_existing && found == nullptr)) return;
+    if (found == nullptr ? options.only_existing : options.only_new) return make_nil();
     if (options.keeps_ttl && found != nullptr) options.expires_at = found->expires_at;
     which.server.keys.set(key, which.word(2), options.expires_at);
-    answer_ok(which.out);
+    return make_ok();
 }
 
-void run_incr(call& which) { add(which, 1); }
+wire::reply run_incr(call& which) { return add(which, 1); }
 
-void run_decr(call& which) { add(which, -1); }
+wire::reply run_decr(call& which) { return add(which, -1); }
 
-void run_incrby(call& which) {
+wire::reply run_incrby(call& which) {
     const auto step = parse_number(which.word(2));
-    if (!step) return answer_failure(which.out, not_an_integer);
-    add(which, *step);
+    return step ? add(which, *step) : make_failure(not_an_integer);
 }
 
-void run_decrby(call& which) {
+wire::reply run_decrby(call& which) {
     const auto step = parse_number(which.word(2));
-    if (!step) return answer_failure(which.out, not_an_integer);
-    if (*step == least_integer) return answer_failure(which.out, "ERR decrement would overflow");
-    add(which, -*step);
+    if (!step) return make_failure(not_an_integer);
+    if (*step == least_integer) return make_failure("ERR decrement would overflow");
+    return add(which, -*step);
 }
 
 }  // namespace redislock::memory

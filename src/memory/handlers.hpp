@@ -6,52 +6,52 @@
 namespace redislock::memory {
 
 // commands_text.cpp
-void run_get(call& which);
-void run_set(call& which);
-void run_incr(call& which);
-void run_decr(call& which);
-void run_incrby(call& which);
-void run_decrby(call& which);
+wire::reply run_get(call& which);
+wire::reply run_set(call& which);
+wire::reply run_incr(call& which);
+wire::reply run_decr(call& which);
+wire::reply run_incrby(call& which);
+wire::reply run_decrby(call& which);
 
 // commands_list.cpp
-void run_lpush(call& which);
-void run_rpush(call& which);
-void run_ltrim(call& which);
-void run_llen(call& which);
-void run_lrange(call& which);
+wire::reply run_lpush(call& which);
+wire::reply run_rpush(call& which);
+wire::reply run_ltrim(call& which);
+wire::reply run_llen(call& which);
+wire::reply run_lrange(call& which);
 
 // commands_key.cpp
-void run_del(call& which);
-void run_exists(call& which);
-void run_type(call& which);
-void run_pttl(call& which);
-void run_ttl(call& which);
-void run_pexpire(call& which);
-void run_expire(call& which);
-void run_persist(call& which);
-void run_scan(call& which);
-void run_dbsize(call& which);
-void run_flush(call& which);
+wire::reply run_del(call& which);
+wire::reply run_exists(call& which);
+wire::reply run_type(call& which);
+wire::reply run_pttl(call& which);
+wire::reply run_ttl(call& which);
+wire::reply run_pexpire(call& which);
+wire::reply run_expire(call& which);
+wire::reply run_persist(call& which);
+wire::reply run_scan(call& which);
+wire::reply run_dbsize(call& which);
+wire::reply run_flush(call& which);
 
 // transactions.cpp
-void run_watch(call& which);
-void run_unwatch(call& which);
-void run_multi(call& which);
-void run_exec(call& which);
-void run_discard(call& which);
+wire::reply run_watch(call& which);
+wire::reply run_unwatch(call& which);
+wire::reply run_multi(call& which);
+wire::reply run_exec(call& which);
+wire::reply run_discard(call& which);
 
 // scripts.cpp
-void run_eval(call& which);
-void run_evalsha(call& which);
-void run_script(call& which);
+wire::reply run_eval(call& which);
+wire::reply run_evalsha(call& which);
+wire::reply run_script(call& which);
 
 // commands_server.cpp
-void run_ping(call& which);
-void run_echo(call& which);
-void run_time(call& which);
-void run_info(call& which);
-void run_config(call& which);
-void run_client(call& which);
-void run_select(call& which);
+wire::reply run_ping(call& which);
+wire::reply run_echo(call& which);
+wire::reply run_time(call& which);
+wire::reply run_info(call& which);
+wire::reply run_config(call& which);
+wire::reply run_client(call& which);
+wire::reply run_select(call& which);
 
 }  // namespace redislock::memory

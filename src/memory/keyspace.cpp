@@ -7,9 +7,9 @@
 namespace redislock::memory {
 namespace {
 
-// Buckets looked at for each key that is given an expiry: what nobody asks for again is swept in
-// pace with what comes in, so that it never makes up more than about half of the keys.
-constexpr int buckets_per_sweep = 2;
+// Buckets looked at for each key that is given an expiry, while a sweep is under way: what nobody
+// asks for again goes in pace with what comes in, so that it never makes up most of the keys.
+constexpr std::size_t buckets_per_step = 2;
 
 }  // namespace
 
@@ -36,7 +36,7 @@ void keyspace::set(std::string_view key, std::string_view text, nanos expires_at
     else target.value.emplace<std::string>(text);
     target.expires_at = expires_at;
     touch(key);
-    if (expires_at != never) sweep_a_little();
+    if (expires_at != never) sweep_a_little(expires_at);
 }
 
 text_ring& keyspace::make_list(std::string_view key) {
@@ -52,7 +52,7 @@ bool keyspace::erase(std::string_view key) {
 
 void keyspace::clear() {
     for (auto& [key, who] : watchers_) {
-        if (entries_.find(key) == entries_.end()) continue;
+        if (!entries_.contains(key)) continue;
         for (watcher* each : who) each->touched = true;
     }
     entries_.clear();
@@ -61,7 +61,7 @@ void keyspace::clear() {
 void keyspace::expire_at(std::string_view key, entry& which, nanos when) {
     which.expires_at = when;
     touch(key);
-    if (when != never) sweep_a_little();
+    if (when != never) sweep_a_little(when);
 }
 
 void keyspace::touch_watched(std::string_view key) {
@@ -96,19 +96,30 @@ bool keyspace::was_touched(watcher& who) {
     return who.touched;
 }
 
-// Time stands still within a turn, so an entry that a command holds cannot be among the swept.
-void keyspace::sweep_a_little() {
-    for (int i = 0; i < buckets_per_sweep; ++i) {
-        const std::size_t bucket = sweep_at_++ % entries_.bucket_count();
-        for (auto each = entries_.begin(bucket); each != entries_.end(bucket);) {
-            if (!expired(each->second)) {
-                ++each;
-                continue;
-            }
-            const std::string key = each->first;
-            find(key);
-            each = entries_.begin(bucket);
+// A sweep begins when the first entry is due and walks through all buckets, a few at a time. Time
+// stands still within a turn, so an entry that a command holds is never among the swept.
+void keyspace::sweep_a_little(nanos expires_at) {
+    first_due_ = std::min(first_due_, expires_at);
+    next_due_ = std::min(next_due_, expires_at);
+    if (clock_.now() < first_due_) return;
+    if (sweep_at_ == 0) next_due_ = expires_at;
+    const std::size_t end = std::min(sweep_at_ + buckets_per_step, entries_.bucket_count());
+    for (; sweep_at_ < end; ++sweep_at_) sweep_bucket(sweep_at_);
+    if (end < entries_.bucket_count()) return;
+    first_due_ = next_due_;
+    sweep_at_ = 0;
+}
+
+void keyspace::sweep_bucket(std::size_t bucket) {
+    for (auto each = entries_.begin(bucket); each != entries_.end(bucket);) {
+        if (!expired(each->second)) {
+            next_due_ = std::min(next_due_, each->second.expires_at);
+            ++each;
+            continue;
         }
+        const std::string key = each->first;
+        find(key);  // removes it and tells who watches it
+        each = entries_.begin(bucket);
     }
 }
 

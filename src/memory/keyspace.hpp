@@ -74,21 +74,24 @@ public:
 private:
     struct text_hash {
         using is_transparent = void;
-        std::size_t operator()(std::string_view text) const noexcept {
-            return std::hash<std::string_view>{}(text);
-        }
+        // Not noexcept: then libstdc++ keeps the hash in each node, and need not read every key again
+        // to grow, to sweep or to tell two keys apart.
+        std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
     };
     template <class Value>
     using by_key = std::unordered_map<std::string, Value, text_hash, std::equal_to<>>;
 
     bool expired(const entry& which) { return which.expires_at != never && which.expires_at <= clock_.now(); }
     void touch_watched(std::string_view key);
-    void sweep_a_little();
+    void sweep_a_little(nanos expires_at);
+    void sweep_bucket(std::size_t bucket);
 
     frozen_clock& clock_;
     by_key<entry> entries_;
     by_key<std::vector<watcher*>> watchers_;
     std::size_t sweep_at_ = 0;  // the bucket that is looked at next
+    nanos first_due_ = never;   // nothing expires before; the next sweep begins then
+    nanos next_due_ = never;    // the same, for the sweep after this one
 };
 
 }  // namespace redislock::memory

@@ -3,8 +3,8 @@
 #include <array>
 
 #include "accounts/scripts.hpp"
-#include "memory/answers.hpp"
 #include "memory/handlers.hpp"
+#include "memory/replies.hpp"
 #include "memory/twins.hpp"
 
 namespace redislock::memory {
@@ -40,61 +40,63 @@ const twin* find_by_body(std::string_view body) noexcept {
 
 std::size_t place_of(const twin* which) noexcept { return static_cast<std::size_t>(which - table.data()); }
 
-void run_twin(call& which, const twin& script) {
+wire::reply run_twin(call& which, const twin& script) {
     const auto given = parse_number(which.word(2));
-    if (!given) return answer_failure(which.out, not_an_integer);
-    if (*given < 0) return answer_failure(which.out, "ERR Number of keys can't be negative");
+    if (!given) return make_failure(not_an_integer);
+    if (*given < 0) return make_failure("ERR Number of keys can't be negative");
     const auto keys = static_cast<std::size_t>(*given);
     const texts rest = texts(which.words).subspan(3);
     if (keys > rest.size()) {
-        return answer_failure(which.out, "ERR Number of keys can't be greater than number of args");
+        return make_failure("ERR Number of keys can't be greater than number of args");
     }
     if (keys < script.least_keys || rest.size() - keys < script.least_arguments) {
-        return answer_failure(which.out, "ERR script '" + std::string(script.script.name) +
-                                             "' was called with too few keys or arguments");
+        return make_failure("ERR script '" + std::string(script.script.name) +
+                            "' was called with too few keys or arguments");
     }
-    script.run(which.server, rest.first(keys), rest.subspan(keys), which.out);
+    return script.run(which.server, rest.first(keys), rest.subspan(keys));
 }
 
 }  // namespace
 
 std::span<const twin> all_twins() noexcept { return table; }
 
-void run_evalsha(call& which) {
+wire::reply run_evalsha(call& which) {
     const twin* found = find_by_sha1(which.word(1));
     if (found == nullptr || which.server.forgotten[place_of(found)]) {
-        return answer_failure(which.out, "NOSCRIPT No matching script. Please use EVAL.");
+        return make_failure("NOSCRIPT No matching script. Please use EVAL.");
     }
-    run_twin(which, *found);
+    return run_twin(which, *found);
 }
 
-void run_eval(call& which) {
+wire::reply run_eval(call& which) {
     const twin* found = find_by_body(which.word(1));
-    if (found == nullptr) return answer_failure(which.out, only_own_scripts);
+    if (found == nullptr) return make_failure(only_own_scripts);
     which.server.forgotten.reset(place_of(found));
-    run_twin(which, *found);
+    return run_twin(which, *found);
 }
 
-void run_script(call& which) {
+wire::reply run_script(call& which) {
     const auto what = which.word(1);
     if (is_word(what, "FLUSH")) {
         which.server.forgotten.set();
-        answer_ok(which.out);
-    } else if (is_word(what, "LOAD") && which.words.size() == 3) {
-        const twin* found = find_by_body(which.word(2));
-        if (found == nullptr) return answer_failure(which.out, only_own_scripts);
-        which.server.forgotten.reset(place_of(found));
-        answer_text(which.out, found->script.sha1);
-    } else if (is_word(what, "EXISTS") && which.words.size() >= 3) {
-        auto& known = answer_array(which.out, which.words.size() - 2);
-        for (std::size_t i = 0; i < known.size(); ++i) {
-            const twin* found = find_by_sha1(which.word(i + 2));
-            answer_integer(known[i], found != nullptr && !which.server.forgotten[place_of(found)] ? 1 : 0);
-        }
-    } else {
-        answer_failure(which.out,
-                       "ERR unknown subcommand '" + std::string(what.substr(0, 128)) + "'. Try SCRIPT HELP.");
+        return make_ok();
     }
+    if (is_word(what, "LOAD") && which.words.size() == 3) {
+        const twin* found = find_by_body(which.word(2));
+        if (found == nullptr) return make_failure(only_own_scripts);
+        which.server.forgotten.reset(place_of(found));
+        return make_text(found->script.sha1);
+    }
+    if (is_word(what, "EXISTS") && which.words.size() >= 3) {
+        auto said = make_array(which.words.size() - 2);
+        for (std::size_t i = 2; i < which.words.size(); ++i) {
+            const twin* found = find_by_sha1(which.word(i));
+            said.items.push_back(
+                make_integer(found != nullptr && !which.server.forgotten[place_of(found)] ? 1 : 0));
+        }
+        return said;
+    }
+    return refuse_subcommand(which, "SCRIPT");
 }
 
 }  // namespace redislock::memory

@@ -21,21 +21,21 @@ public:
     }
 
     void add(server& which) {
-        const std::lock_guard lock(mutex_);
+        const std::scoped_lock lock(mutex_);
         servers_.push_back(&which);
     }
     void remove(server& which) noexcept {
-        const std::lock_guard lock(mutex_);
+        const std::scoped_lock lock(mutex_);
         std::erase(servers_, &which);
     }
     std::shared_ptr<server> named(std::string_view name) {
         {
-            const std::lock_guard lock(names_mutex_);
+            const std::scoped_lock lock(names_mutex_);
             const auto found = names_.find(name);
             if (found != names_.end()) return found->second;
         }
         auto made = std::make_shared<server>();  // takes the other mutex
-        const std::lock_guard lock(names_mutex_);
+        const std::scoped_lock lock(names_mutex_);
         return names_.try_emplace(std::string(name), std::move(made)).first->second;
     }
 
@@ -70,13 +70,13 @@ server::server(clocks from) : state_(from) { fork_guard::instance().add(*this); 
 server::~server() { fork_guard::instance().remove(*this); }
 
 session::session(std::shared_ptr<server> home) : home_(std::move(home)) {
-    const std::lock_guard lock(home_->mutex_);
+    const std::scoped_lock lock(home_->mutex_);
     client_.id = ++home_->state_.last_client;
     ++home_->state_.clients;
 }
 
 session::~session() {
-    const std::lock_guard lock(home_->mutex_);
+    const std::scoped_lock lock(home_->mutex_);
     home_->state_.keys.unwatch(client_);
     --home_->state_.clients;
 }

@@ -58,7 +58,7 @@ public:
     void execute(session& by, std::string_view bytes, std::vector<wire::reply>& replies);
 
 private:
-    std::lock_guard<std::mutex> lock_;
+    std::scoped_lock<std::mutex> lock_;
     state& state_;
 };
 

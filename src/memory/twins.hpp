@@ -17,17 +17,17 @@ struct twin {
     const engine::script& script;
     std::size_t least_keys;
     std::size_t least_arguments;
-    void (*run)(state& server, texts keys, texts arguments, wire::reply& out);
+    wire::reply (*run)(state& server, texts keys, texts arguments);
 };
 
 /// All twins, at most `max_twins`.
 std::span<const twin> all_twins() noexcept;
 
 // twins_accounts.cpp
-void run_withdraw(state& server, texts keys, texts arguments, wire::reply& out);
-void run_deposit(state& server, texts keys, texts arguments, wire::reply& out);
-void run_init(state& server, texts keys, texts arguments, wire::reply& out);
-void run_remove(state& server, texts keys, texts arguments, wire::reply& out);
-void run_release(state& server, texts keys, texts arguments, wire::reply& out);
+wire::reply run_withdraw(state& server, texts keys, texts arguments);
+wire::reply run_deposit(state& server, texts keys, texts arguments);
+wire::reply run_init(state& server, texts keys, texts arguments);
+wire::reply run_remove(state& server, texts keys, texts arguments);
+wire::reply run_release(state& server, texts keys, texts arguments);
 
 }  // namespace redislock::memory

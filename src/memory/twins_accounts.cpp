@@ -3,7 +3,7 @@
 #include <optional>
 #include <string>
 
-#include "memory/answers.hpp"
+#include "memory/replies.hpp"
 #include "memory/twins.hpp"
 #include "types/amount.hpp"
 
@@ -30,22 +30,19 @@ std::optional<std::string> find_recorded(state& server, const request_record& wh
     if (found == nullptr) return std::nullopt;
     if (found->text() == nullptr) return "wrongtype record";
     const std::string same = opening_of(which);
-    if (found->text()->compare(0, same.size(), same) != 0) return "mismatch";
+    if (!found->text()->starts_with(same)) return "mismatch";
     return "=" + found->text()->substr(same.size());
 }
 
-// Answers, and records the answer; false where the record's time to live makes no sense.
-bool keep(state& server, const request_record& which, std::string_view words, wire::reply& out) {
-    answer_text(out, words);
-    if (which.key.empty()) return true;
+// The answer, recorded; a failure where the record's time to live makes no sense.
+wire::reply keep(state& server, const request_record& which, std::string_view words) {
+    if (which.key.empty()) return make_text(words);
     const auto ttl = parse_number(which.ttl);
-    const auto when = ttl && *ttl > 0 ? server.clock.after(*ttl, millisecond) : std::nullopt;
-    if (!when) {
-        answer_failure(out, ttl ? "ERR invalid expire time in 'set' command" : not_an_integer);
-        return false;
-    }
+    if (!ttl) return make_failure(not_an_integer);
+    const auto when = server.clock.after(*ttl, millisecond);
+    if (*ttl <= 0 || !when) return make_failure("ERR invalid expire time in 'set' command");
     server.keys.set(which.key, opening_of(which).append(words), *when);
-    return true;
+    return make_text(words);
 }
 
 struct holdings {
@@ -114,105 +111,93 @@ struct figures {
     std::int64_t limit;
 };
 
-std::optional<figures> take_figures(texts arguments, wire::reply& out) {
+std::optional<figures> take_figures(texts arguments) {
     const auto amount = parse_number(arguments[0]);
     const auto limit = parse_number(arguments[1]);
-    if (amount && limit && *amount >= 0) return figures{*amount, *limit};
-    answer_failure(out, not_an_integer);
-    return std::nullopt;
+    if (!amount || !limit || *amount < 0) return std::nullopt;
+    return figures{*amount, *limit};
+}
+
+// Stores what is left, notes it in the history, and answers.
+wire::reply settle(state& server, texts keys, holdings& held, amount left, const line& what,
+                   std::int64_t limit, const request_record& record) {
+    held.balance_text->assign(digits(left).view());
+    server.keys.touch(keys[0]);
+    if (limit > 0) note(server, keys[1], held, what, static_cast<std::size_t>(limit));
+    return keep(server, record, outcome_words("ok", *held.balance_text).view());
+}
+
+// withdraw.lua behind its look at the lock.
+wire::reply take_amount(state& server, texts keys, texts arguments, const figures& asked,
+                        const request_record& record) {
+    holdings held;
+    if (const auto refusal = inspect(server, keys, asked.limit > 0, held)) return make_text(*refusal);
+    if (held.balance < asked.amount) {
+        return keep(server, record, outcome_words("insufficient", *held.balance_text).view());
+    }
+    return settle(server, keys, held, held.balance - asked.amount,
+                  {"", arguments[0], arguments[2], arguments[3]}, asked.limit, record);
 }
 
 }  // namespace
 
-void run_withdraw(state& server, texts keys, texts arguments, wire::reply& out) {
-    const auto asked = take_figures(arguments, out);
-    if (!asked) return;
+wire::reply run_withdraw(state& server, texts keys, texts arguments) {
+    const auto asked = take_figures(arguments);
+    if (!asked) return make_failure(not_an_integer);
     const auto id = arguments[3];
     const auto token = arguments[5];
     const request_record record{id.empty() || keys.size() < 3 ? std::string_view{} : keys[2], "withdraw",
                                 arguments[0], arguments[4]};
     const auto lock = token.empty() ? std::string_view{} : keys.back();
     const bool ours = !lock.empty() && holds(server, lock, token);
-    const auto release = [&] {
-        if (ours) server.keys.erase(lock);
-    };
-
-    if (!record.key.empty()) {
-        if (const auto recorded = find_recorded(server, record)) {
-            release();
-            return answer_text(out, *recorded);
-        }
-    }
-    if (!lock.empty() && !ours) return answer_text(out, "lock_lost");
-    holdings held;
-    if (const auto refusal = inspect(server, keys, asked->limit > 0, held)) {
-        release();
-        return answer_text(out, *refusal);
-    }
-    if (held.balance < asked->amount) {
-        if (keep(server, record, outcome_words("insufficient", *held.balance_text).view(), out)) release();
-        return;
-    }
-    held.balance_text->assign(digits(held.balance - asked->amount).view());
-    server.keys.touch(keys[0]);
-    const outcome_words words("ok", *held.balance_text);
-    if (asked->limit > 0) {
-        note(server, keys[1], held, {"", arguments[0], arguments[2], id},
-             static_cast<std::size_t>(asked->limit));
-    }
-    if (keep(server, record, words.view(), out)) release();
+    const auto recorded = record.key.empty() ? std::nullopt : find_recorded(server, record);
+    if (!recorded && !lock.empty() && !ours) return make_text("lock_lost");
+    auto said = recorded ? make_text(*recorded) : take_amount(server, keys, arguments, *asked, record);
+    if (ours && !said.is_failure()) server.keys.erase(lock);  // a failure ends the script before that
+    return said;
 }
 
-void run_deposit(state& server, texts keys, texts arguments, wire::reply& out) {
-    const auto asked = take_figures(arguments, out);
-    if (!asked) return;
+wire::reply run_deposit(state& server, texts keys, texts arguments) {
+    const auto asked = take_figures(arguments);
     const auto room = parse_number(arguments[2]);
-    if (!room) return answer_failure(out, not_an_integer);
+    if (!asked || !room) return make_failure(not_an_integer);
     const auto id = arguments[3];
     const request_record record{id.empty() || keys.size() < 3 ? std::string_view{} : keys[2], "deposit",
                                 arguments[0], arguments[4]};
     if (!record.key.empty()) {
-        if (const auto recorded = find_recorded(server, record)) return answer_text(out, *recorded);
+        if (const auto recorded = find_recorded(server, record)) return make_text(*recorded);
     }
     holdings held;
-    if (const auto refusal = inspect(server, keys, asked->limit > 0, held)) return answer_text(out, *refusal);
+    if (const auto refusal = inspect(server, keys, asked->limit > 0, held)) return make_text(*refusal);
     if (held.balance > *room) {
-        keep(server, record, outcome_words("overflow", *held.balance_text).view(), out);
-        return;
+        return keep(server, record, outcome_words("overflow", *held.balance_text).view());
     }
-    held.balance_text->assign(digits(held.balance + asked->amount).view());
-    server.keys.touch(keys[0]);
-    const outcome_words words("ok", *held.balance_text);
-    if (asked->limit > 0) {
-        note(server, keys[1], held, {"-", arguments[0], "deposit", id},
-             static_cast<std::size_t>(asked->limit));
-    }
-    keep(server, record, words.view(), out);
+    return settle(server, keys, held, held.balance + asked->amount, {"-", arguments[0], "deposit", id},
+                  asked->limit, record);
 }
 
-void run_init(state& server, texts keys, texts arguments, wire::reply& out) {
+wire::reply run_init(state& server, texts keys, texts arguments) {
     if (arguments[1] == "1") {
         if (entry* found = server.keys.find(keys[0])) {
-            if (found->text() == nullptr || !parse_canonical(*found->text()))
-                return answer_text(out, "corrupt");
-            return answer_text(out, "ok " + *found->text());
+            if (found->text() == nullptr || !parse_canonical(*found->text())) return make_text("corrupt");
+            return make_text("ok " + *found->text());
         }
     }
     server.keys.set(keys[0], arguments[0]);
     server.keys.erase(keys[1]);
-    answer_text(out, "ok " + std::string(arguments[0]));
+    return make_text("ok " + std::string(arguments[0]));
 }
 
-void run_remove(state& server, texts keys, texts /*arguments*/, wire::reply& out) {
+wire::reply run_remove(state& server, texts keys, texts /*arguments*/) {
     const bool existed = server.keys.erase(keys[0]);
     server.keys.erase(keys[1]);
-    answer_text(out, existed ? "ok" : "missing");
+    return make_text(existed ? "ok" : "missing");
 }
 
-void run_release(state& server, texts keys, texts arguments, wire::reply& out) {
+wire::reply run_release(state& server, texts keys, texts arguments) {
     const bool ours = holds(server, keys[0], arguments[0]);
     if (ours) server.keys.erase(keys[0]);
-    answer_integer(out, ours ? 1 : 0);
+    return make_integer(ours ? 1 : 0);
 }
 
 }  // namespace redislock::memory

@@ -2,6 +2,8 @@
 // and locks are handed on. One reactor, so all of it interleaves at the engine's own places.
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "memory_driver.hpp"
 #include "memory_fixture.hpp"
 
@@ -135,6 +137,25 @@ TEST_F(memory_contention, one_idempotency_key_charges_once) {
         EXPECT_EQ(fresh, 1) << to_string(how);
         EXPECT_EQ(balance(), start - 7);
     }
+}
+
+TEST_F(memory_contention, reactors_of_several_threads_share_a_server) {
+    const auto asked = ann.change(1);
+    std::vector<std::thread> threads;
+    for (strategy how : {strategy::lua, strategy::lock, strategy::watch}) {
+        threads.emplace_back([&, how] {
+            driver own(on.home());
+            std::vector<std::shared_ptr<called_operation<tally>>> all;
+            for (int i = 0; i < 8; ++i) {
+                all.push_back(own.submit<tally>(
+                    [&](auto& with) { return keep_withdrawing(with, how, ann.rules, asked); }, 120 * second));
+            }
+            own.finish_all();
+            for (auto& each : all) EXPECT_EQ(each->outcome()->ok, rounds_each);
+        });
+    }
+    for (auto& each : threads) each.join();
+    EXPECT_EQ(balance(), start - 3 * 8 * rounds_each);
 }
 
 // A lane that is handed on under WATCH must be told so, or its old keys decide over the next owner.

@@ -122,7 +122,7 @@ TEST_F(memory_server, changes_expiry) {
     EXPECT_EQ(c("PTTL", "k"), "-1");
     EXPECT_EQ(c("EXPIRE", "k", 2), "1");
     EXPECT_EQ(c("PTTL", "k"), "2000");
-    EXPECT_EQ(c("PEXPIRE", "k", -1), "1");
+    EXPECT_EQ(c("PEXPIRE", "k", -max_amount - 1), "1");
     EXPECT_EQ(c("EXISTS", "k"), "0");
     EXPECT_EQ(c("LPUSH", "l", "a"), "1");
     EXPECT_EQ(c("PEXPIRE", "l", 5), "1");
