@@ -1,0 +1,40 @@
+"""Programs in processes of their own, for what a test cannot do to itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+HERE = str(Path(__file__).parent)
+PRELUDE = f"import sys; sys.path.insert(0, {HERE!r})\n"
+
+
+def start(source: str, *arguments: str, **options: object) -> subprocess.Popen[str]:
+    """Start a Python program; it reads and writes text lines."""
+    return subprocess.Popen(
+        [sys.executable, "-u", "-c", PRELUDE + textwrap.dedent(source), *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,  # type: ignore[call-overload]
+    )
+
+
+def finish(process: subprocess.Popen[str], seconds: float = 30.0) -> str:
+    """Wait for a good end and return the output; a bad end or a hang fails, with what was said."""
+    try:
+        output, errors = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        output, errors = process.communicate()
+        raise AssertionError(f"the program hangs\n{output}\n{errors}") from None
+    assert process.returncode == 0, f"exit code {process.returncode}\n{output}\n{errors}"
+    return output
+
+
+def run(source: str, *arguments: str, seconds: float = 30.0) -> str:
+    """Run a program to its good end and return its output."""
+    return finish(start(source, *arguments), seconds)
