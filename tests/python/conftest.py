@@ -1,0 +1,49 @@
+"""What the account suites share: every front end on every backend, through one fixture."""
+
+import itertools
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+# In importlib mode no test folder is on the path; this one holds a module that its suites share.
+sys.path.insert(0, str(Path(__file__).parent))
+
+from faces import EVERY_KIND, FACES
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(params=EVERY_KIND)
+def kind(request):
+    """A front end and a backend, by name."""
+    return request.param
+
+
+@pytest.fixture
+def url(kind, request):
+    """Where the backend is."""
+    if kind[1] == "server":
+        return request.getfixturevalue("server").url
+    return f"memory://test-{os.getpid()}-{next(_numbers)}"
+
+
+@pytest.fixture
+def connect(kind, url):
+    """Make faces of this kind, with the client's options; they are closed after the test."""
+    made = []
+
+    def make(**options):
+        made.append(FACES[kind[0]](url, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def client(connect):
+    """A face with default options."""
+    return connect()
