@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -451,7 +452,7 @@ def terminal_output(*arguments, **wanted):
         os.close(theirs)
         shown = b""
         with contextlib.suppress(OSError):  # how a terminal says that nobody writes any more
-            while part := os.read(ours, 4096):
+            while select.select([ours], [], [], 2)[0] and (part := os.read(ours, 4096)):
                 shown += part
     finally:
         os.close(ours)
