@@ -80,9 +80,23 @@ def run_program(text, **variables):
     return json.loads(done.stdout)
 
 
-def balance_of(server, user, prefix="redislock"):
-    with redislock.Client(server.url, prefix=prefix) as client:
+def balance_of(server, user):
+    with redislock.Client(server.url) as client:
         return client.balance(user)
+
+
+def once_under_way(server, user, start, act):
+    """Do something to the server once withdrawals from the account have begun."""
+
+    def watch():
+        give_up = time.monotonic() + 60
+        while (balance_of(server, user) or start) > start - 30 and time.monotonic() < give_up:
+            time.sleep(0.05)
+        act()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    return watcher
 
 
 # --- the locustfile --------------------------------------------------------------------------
@@ -105,17 +119,10 @@ def test_a_healthy_run_ends_with_0_and_loses_no_money(server, user, arguments):
 
 def test_what_was_cut_off_at_the_end_is_neither_ok_nor_a_failure(start_server, user):
     server, users, start = start_server(port=0), 8, 10_000_000
-
-    def freeze_after_a_while():
-        with redislock.Client(server.url) as client:
-            while (client.balance(user) or start) > start - 30:
-                time.sleep(0.05)
-        os.kill(server.pid, signal.SIGSTOP)
-
-    freezer = threading.Thread(target=freeze_after_a_while)
-    freezer.start()
+    freezer = once_under_way(server, user, start, lambda: os.kill(server.pid, signal.SIGSTOP))
+    url = f"{server.url}?timeout=60"  # nothing is given up before the end of the run
     try:
-        run = run_locust(users=users, seconds=3, REDIS_CONN=server.url, USER_ID=user, INIT_BALANCE=start)
+        run = run_locust(users=users, seconds=3, REDIS_CONN=url, USER_ID=user, INIT_BALANCE=start)
     finally:
         freezer.join()
         os.kill(server.pid, signal.SIGCONT)
@@ -221,11 +228,10 @@ def test_nobody_listens():
 
 
 def test_the_server_dies_in_mid_run(start_server, user):
-    server = start_server(port=0)
-    killer = threading.Timer(2.5, server.kill)
-    killer.start()
+    server, start = start_server(port=0), 10_000_000
+    killer = once_under_way(server, user, start, server.kill)
     try:
-        run = run_locust("--tags", "lua", seconds=3, REDIS_CONN=server.url, USER_ID=user)
+        run = run_locust("--tags", "lua", seconds=3, REDIS_CONN=server.url, USER_ID=user, INIT_BALANCE=start)
     finally:
         killer.join()
     assert run.code == 1
