@@ -103,7 +103,7 @@ using request_ptr = std::shared_ptr<request>;
 constexpr std::uint32_t largest_history = 1'000'000;
 
 std::uint32_t to_count(const py::object& given, const char* name, std::uint32_t most) {
-    const amount value = to_amount(given, name, 0);
+    const amount value = to_amount(given, name, 0, "an int");
     if (value > most) throw py::value_error(std::string(name) + " must be at most " + std::to_string(most));
     return static_cast<std::uint32_t>(value);
 }
@@ -112,10 +112,11 @@ std::uint32_t to_count(const py::object& given, const char* name, std::uint32_t 
 
 class accounts_factory {
 public:
-    accounts_factory(const address& where, const std::string& prefix, const std::string& balance_key,
+    accounts_factory(const address& where, const py::object& prefix, const py::object& balance_key,
                      const py::object& history_limit, const py::object& idempotency_ttl,
                      const py::object& max_retries, const py::object& lock_wait, const py::object& lock_lease)
-        : timeout_(where.settings.timeout), scheme_(unwrap(key_scheme::make(prefix, balance_key))) {
+        : timeout_(where.settings.timeout),
+          scheme_(unwrap(key_scheme::make(to_text(prefix, "prefix"), to_text(balance_key, "balance_key")))) {
         rules_.history_limit = to_count(history_limit, "history_limit", largest_history);
         rules_.idempotency_ttl = to_nanos(idempotency_ttl, "idempotency_ttl", false);
         if (rules_.idempotency_ttl < second)
@@ -123,7 +124,7 @@ public:
         rules_ = with_overrides(max_retries, lock_wait, lock_lease);
     }
 
-    request_ptr withdraw(const std::string& strategy, const py::object& user, const py::object& amount,
+    request_ptr withdraw(const py::object& strategy, const py::object& user, const py::object& amount,
                          const py::object& idempotency_key, const py::object& max_retries,
                          const py::object& lock_wait, const py::object& lock_lease,
                          const py::object& timeout) const {
@@ -260,7 +261,7 @@ void register_accounts(py::module_& m) {
     py::class_<request, request_ptr>(m, "Operation", "Something to be done once, by a driver.");
     const auto none = py::none();
     py::class_<accounts_factory>(m, "Accounts", py::is_final(), "Makes operations on accounts; does no I/O.")
-        .def(py::init<const address&, const std::string&, const std::string&, const py::object&,
+        .def(py::init<const address&, const py::object&, const py::object&, const py::object&,
                       const py::object&, const py::object&, const py::object&, const py::object&>(),
              py::arg("options"), py::arg("prefix") = "redislock", py::arg("balance_key") = "",
              py::arg("history_limit") = 1000, py::arg("idempotency_ttl") = 86400.0,

@@ -1,5 +1,6 @@
 // Arguments from Python, checked before anything is sent. Each message names its argument.
 #include <cmath>
+#include <limits>
 
 #include "bindings/bindings.hpp"
 
@@ -20,6 +21,12 @@ bool is_integer(const py::object& given) {
     return PyIndex_Check(given.ptr()) != 0 && PyBool_Check(given.ptr()) == 0 && type_name(given) != "bool_";
 }
 
+py::object index_of(const py::object& given) {
+    auto number = py::reinterpret_steal<py::object>(PyNumber_Index(given.ptr()));
+    if (!number) throw py::error_already_set();
+    return number;
+}
+
 std::string utf8(const py::object& given, const char* name) {
     py::ssize_t size = 0;
     const char* text = PyUnicode_AsUTF8AndSize(given.ptr(), &size);
@@ -34,15 +41,13 @@ std::string utf8(const py::object& given, const char* name) {
 
 std::string to_user(const py::object& given) {
     if (PyUnicode_Check(given.ptr()) != 0) return utf8(given, "user");
-    if (is_integer(given)) return py::str(py::reinterpret_steal<py::object>(PyNumber_Index(given.ptr())));
+    if (is_integer(given)) return py::str(index_of(given));
     wrong_type("user", "a str or an int", given);
 }
 
-amount to_amount(const py::object& given, const char* name, amount least) {
-    if (!is_integer(given)) {
-        wrong_type(name, "an int in the smallest unit, like cents", given);
-    }
-    const auto number = py::reinterpret_steal<py::object>(PyNumber_Index(given.ptr()));
+amount to_amount(const py::object& given, const char* name, amount least, const char* wanted) {
+    if (!is_integer(given)) wrong_type(name, wanted, given);
+    const auto number = index_of(given);
     int overflow = 0;
     const long long value = PyLong_AsLongLongAndOverflow(number.ptr(), &overflow);
     if (overflow > 0) {
@@ -58,8 +63,12 @@ amount to_amount(const py::object& given, const char* name, amount least) {
 nanos to_nanos(const py::object& given, const char* name, bool zero_allowed) {
     const bool number = PyFloat_Check(given.ptr()) != 0 || is_integer(given);
     if (!number) wrong_type(name, "a number of seconds", given);
-    const double value = PyFloat_AsDouble(given.ptr());
-    if (PyErr_Occurred() != nullptr) throw py::error_already_set();
+    double value = PyFloat_AsDouble(given.ptr());
+    if (PyErr_Occurred() != nullptr) {
+        if (PyErr_ExceptionMatches(PyExc_OverflowError) == 0) throw py::error_already_set();
+        PyErr_Clear();
+        value = std::numeric_limits<double>::infinity();
+    }
     const bool enough = zero_allowed ? value >= 0 : value > 0;
     if (!std::isfinite(value) || !enough || value > 1e8) {
         throw py::value_error(std::string(name) + " must be a number of seconds " +
@@ -69,17 +78,21 @@ nanos to_nanos(const py::object& given, const char* name, bool zero_allowed) {
     return converted > 0 || zero_allowed ? converted : 1;
 }
 
+std::string to_text(const py::object& given, const char* name) {
+    if (PyUnicode_Check(given.ptr()) == 0) wrong_type(name, "a str", given);
+    return utf8(given, name);
+}
+
 std::string to_idempotency_key(const py::object& given) {
     if (given.is_none()) return {};
-    if (PyUnicode_Check(given.ptr()) == 0) wrong_type("idempotency_key", "a str", given);
-    auto key = utf8(given, "idempotency_key");
+    auto key = to_text(given, "idempotency_key");
     if (key.empty()) throw py::value_error("idempotency_key must not be empty; leave it out to go without");
     if (key.size() > max_key_length) throw py::value_error("idempotency_key must be at most 1024 bytes long");
     return key;
 }
 
-strategy to_strategy(std::string_view name) {
-    const auto found = parse_strategy(name);
+strategy to_strategy(const py::object& given) {
+    const auto found = parse_strategy(to_text(given, "strategy"));
     if (!found) throw py::value_error("strategy must be one of lua, lock, watch, naive");
     return *found;
 }

@@ -57,10 +57,12 @@ void emit(const std::vector<engine::log_record>& records);
 
 /// Arguments, checked, with errors that name them.
 std::string to_user(const py::object& given);
-amount to_amount(const py::object& given, const char* name, amount least);
+amount to_amount(const py::object& given, const char* name, amount least,
+                 const char* wanted = "an int in the smallest unit, like cents");
 nanos to_nanos(const py::object& given, const char* name, bool zero_allowed);
 std::string to_idempotency_key(const py::object& given);
-strategy to_strategy(std::string_view name);
+std::string to_text(const py::object& given, const char* name);
+strategy to_strategy(const py::object& given);
 
 /// Members of `redislock._status.Status`, by value.
 py::object status_object(status value);

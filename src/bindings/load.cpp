@@ -18,7 +18,7 @@ constexpr amount most_users = 100'000;
 double seconds(nanos value) { return static_cast<double>(value) / static_cast<double>(second); }
 
 std::uint32_t to_count(const py::object& given, const char* name, amount least, amount most) {
-    const amount value = to_amount(given, name, least);
+    const amount value = to_amount(given, name, least, "an int");
     if (value > most) throw py::value_error(std::string(name) + " must be at most " + std::to_string(most));
     return static_cast<std::uint32_t>(value);
 }
@@ -193,7 +193,7 @@ std::vector<account_keys> to_accounts(const std::string& prefix, const py::itera
 }
 
 std::unique_ptr<load_generator> make(const address& where, const std::string& prefix,
-                                     const py::iterable& accounts, const std::string& strategy,
+                                     const py::iterable& accounts, const py::object& strategy,
                                      const py::object& users, const std::string& keys,
                                      const py::object& amount, const py::object& jitter,
                                      const py::object& warmup, const py::object& duration,
@@ -209,7 +209,7 @@ std::unique_ptr<load_generator> make(const address& where, const std::string& pr
     asked.jitter = to_amount(jitter, "jitter", 0);
     asked.warmup = to_nanos(warmup, "warmup", true);
     asked.duration = to_nanos(duration, "duration", false);
-    if (!count.is_none()) asked.count = static_cast<std::uint64_t>(to_amount(count, "count", 1));
+    if (!count.is_none()) asked.count = static_cast<std::uint64_t>(to_amount(count, "count", 1, "an int"));
     asked.seed = seed;
     asked.timeout = where.settings.timeout;
     asked.rules.history_limit = to_count(history_limit, "history_limit", 0, most_history);
