@@ -1,0 +1,144 @@
+"""`python -m bench`: run the rows, keep the JSON, print the table.
+
+python -m bench                        all rows, five rounds: half an hour
+python -m bench --quick                all rows, briefly: do the parts work?
+python -m bench --only asyncio gevent  these rows
+python -m bench table [FILE]           the tables of a result, as Markdown
+python -m bench table --into README.md put the goals between README's two marks
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime as dt
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import judge, machine, redis_benchmark, report, work
+from bench.rounds import Course, Plan
+from bench.rows import ROWS
+
+if TYPE_CHECKING:
+    from bench.rows import Row
+
+RESULTS = Path(__file__).parent / "results"
+QUICK = Plan(rounds=1, warmup=0.2, duration=0.5, in_flight=2_000, flat=128_000, rate=2000)
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    names = [row.name for row in ROWS]
+    parser.add_argument("--quick", action="store_true", help="short runs; nothing is kept")
+    parser.add_argument("--only", nargs="+", choices=names, metavar="ROW", help=", ".join(names))
+    for field in dataclasses.fields(Plan):
+        parser.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            type=type(field.default),
+            metavar="N",
+            help=f"default {field.default:g}",
+        )
+    parser.add_argument("--output", type=Path, help="default bench/results/DATE.json")
+    parser.set_defaults(into=None, file=None)
+    return parser.parse_args(arguments)
+
+
+def _parse_table(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench table")
+    parser.add_argument("file", nargs="?", type=Path, help="default: the newest result")
+    parser.add_argument("--into", type=Path, help="put the table of goals into this page")
+    return parser.parse_args(arguments)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    given = {
+        field.name: value
+        for field in dataclasses.fields(Plan)
+        if (value := getattr(options, field.name)) is not None
+    }
+    plan = dataclasses.replace(QUICK if options.quick else Plan(), **given)
+    if min(plan.rounds, plan.duration, plan.rate, plan.in_flight, plan.flat) <= 0:
+        raise ValueError("rounds, duration, rate and counts must be positive")
+    return plan
+
+
+def _prefer_own_redis() -> None:
+    """Say what is missing before anything runs without it."""
+    if redis_benchmark.find() is None:
+        _say(redis_benchmark.MISSING)
+    if shutil.which("redis-server") is None:
+        _say("redis-server is not on PATH; install it with: apt install redis-server")
+    for row in ROWS:
+        for each in row.contestants:
+            if why := each.missing():
+                _say(f"{row.name}: {each.name} is left out: {why}")
+
+
+def _measure(rows: list[Row], plan: Plan, command: str) -> tuple[dict[str, Any], bool]:
+    from redislock._server import PrivateServer
+
+    with PrivateServer(port=0) as server:
+        course = Course(server, plan, _say)
+        result = {
+            "command": command,
+            "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
+            "server": server.name.partition(" (")[0],
+            "machine": machine.describe() | {"pinned": course.client_core is not None},
+            "versions": machine.versions(),
+            "plan": dataclasses.asdict(plan),
+            "script_sha1": work.sha1(),
+            "rows": {row.name: judge.judge_row(row, *course.run_row(row)) for row in rows},
+        }
+        return result, course.failed
+
+
+def _run(arguments: list[str]) -> int:
+    options = _parse(arguments)
+    plan = _plan(options)
+    _prefer_own_redis()
+    rows = [row for row in ROWS if not options.only or row.name in options.only]
+    result, failed = _measure(rows, plan, " ".join(["python -m bench", *arguments]))
+    target = options.output
+    if target is None and not options.quick:
+        target = RESULTS / f"{result['date']}.json"
+    if target is not None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        _say(f"kept in {target}")
+    print(report.to_markdown(result))
+    return 1 if failed else 0
+
+
+def _table(arguments: list[str]) -> int:
+    options = _parse_table(arguments)
+    file = options.file or max(RESULTS.glob("*.json"), default=None)
+    if file is None:
+        raise ValueError("no result yet: run python -m bench")
+    result = json.loads(file.read_text(encoding="utf-8"))
+    if options.into is None:
+        print(report.to_markdown(result))
+        return 0
+    page = options.into.read_text(encoding="utf-8")
+    options.into.write_text(report.put_into(page, report.goals_table(result)), encoding="utf-8")
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        return _table(words[1:]) if words[:1] == ["table"] else _run(words)
+    except (ValueError, OSError, work.BooksError) as error:
+        _say(f"bench: {error}")
+        return 1

@@ -1,0 +1,57 @@
+"""What the parent tells a contestant's process, and what it hears back; both travel as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One run of one contestant."""
+
+    family: str
+    """The module of this folder that knows the client."""
+    kind: str
+    """How it is called: sync, threads, asyncio, gevent, or a way of the family's own."""
+    port: int
+    server_pid: int
+    core: int | None
+    """Where the process pins itself; None: nowhere."""
+    warmup: float
+    duration: float
+    users: int = 1
+    accounts: int = 1
+    operations: int = 0
+    """For runs that are measured by count."""
+    rate: float = 0.0
+    """For open loops: operations begun per second."""
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """The server's address."""
+        return f"redis://127.0.0.1:{self.port}"
+
+
+@dataclasses.dataclass
+class Sample:
+    """The figures of one run. Those that a run does not know stay None."""
+
+    ok: int
+    """Withdrawals that answered ok over the whole run, warm-up included: the books need them."""
+    rate: float | None = None
+    """Withdrawals that answered ok per second of the measured window."""
+    cpu: float | None = None
+    """User and system time of the client's process per such withdrawal, in microseconds."""
+    refused: int = 0
+    """Other answers within the window: conflicts, busy locks."""
+    p50: float | None = None
+    p99: float | None = None
+    """Latencies in seconds."""
+    bytes_per_operation: float | None = None
+    growth: float | None = None
+    """Of resident memory, in bytes."""
+    others: float | None = None
+    """Cores that processes of other people kept busy meanwhile."""
+    extra: dict[str, Any] = dataclasses.field(default_factory=dict)

@@ -1,0 +1,102 @@
+"""What a reader sees: the table of goals and the table of figures, as Markdown, from the JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+HALF = 0.5  # smaller ratios read better as 1/n
+TITLES = {"rate": "rate", "cpu": "client CPU", "p50": "p50", "p99": "p99"}
+BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+
+
+def _ratio(value: float) -> str:
+    return f"1/{1 / value:.2f}".replace(".00", "") if value < HALF else f"{value:.2f}"
+
+
+def _figure(name: str, value: float) -> str:
+    if name == "rate":
+        return f"{value:,.0f}/s"
+    if name == "cpu":
+        return f"{value:.1f} µs"
+    if name in ("p50", "p99"):
+        return f"{value * 1e6:,.0f} µs"
+    return f"{value / 1024:,.2f} KiB"
+
+
+def _bound(goal: dict[str, Any]) -> str:
+    sign = "≥" if goal["at_least"] else "≤"
+    if goal["against"] is None:
+        return f"{sign} {_figure(goal['figure'], goal['bound'])}"
+    bound = goal["bound"]
+    text = f"1/{1 / bound:g}" if bound < HALF and not goal["at_least"] else f"{bound:g}"
+    return f"{sign} {text}"
+
+
+def _measured(goal: dict[str, Any], contestants: dict[str, Any]) -> str:
+    if goal["measured"] is None:
+        return "not measured"
+    name = goal["figure"]
+    if goal["against"] is None:
+        return _figure(name, goal["measured"])
+    ours, theirs = (_figure(name, contestants[who]["median"][name]) for who in (goal["who"], goal["against"]))
+    ratio = f"{goal['measured']:.2f}" if goal["at_least"] else _ratio(goal["measured"])
+    return f"{ratio} ({ours} against {theirs})"
+
+
+def _subject(goal: dict[str, Any]) -> str:
+    if goal["against"] is None:
+        own = "" if goal["who"] == "redislock" else goal["who"]
+        return f"{TITLES.get(goal['figure'], '')} {own}".strip() or goal["who"]
+    return f"{TITLES[goal['figure']]} ÷ {goal['against']}"
+
+
+def goals_table(result: dict[str, Any]) -> str:
+    """Goal, measured, met: one line for each goal."""
+    lines = ["| measure | of | goal | measured | met |", "|---|---|---|---|---|"]
+    for row in result["rows"].values():
+        for goal in row["goals"]:
+            met = {True: "yes", False: "**no**", None: "not measured"}[goal["met"]]
+            cells = [row["title"], _subject(goal), _bound(goal)]
+            lines.append(f"| {' | '.join(cells)} | {_measured(goal, row['contestants'])} | {met} |")
+    return "\n".join(lines)
+
+
+def figures_table(result: dict[str, Any]) -> str:
+    """Every contestant's own figures: medians of the rounds."""
+    lines = ["| measure | who | rate | client CPU | p50 / p99 | memory |", "|---|---|---|---|---|---|"]
+    for row in result["rows"].values():
+        for who, kept in row["contestants"].items():
+            seen = kept["median"]
+            plain = [_figure(name, seen[name]) if name in seen else "" for name in ("rate", "cpu")]
+            late = [_figure(name, seen[name]) for name in ("p50", "p99") if name in seen]
+            memory = [_figure(name, seen[name]) for name in ("bytes_per_operation", "growth") if name in seen]
+            cells = [row["title"], who, *plain, " / ".join(late), "".join(memory)]
+            lines.append(f"| {' | '.join(cells)} |")
+        lines.extend(f"| {row['title']} | {who} | {why} | | | |" for who, why in row["missing"].items())
+    return "\n".join(lines)
+
+
+def _setting(result: dict[str, Any]) -> str:
+    machine, plan, versions = result["machine"], result["plan"], result["versions"]
+    named = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+    pinned = "server and client on one core each" if machine["pinned"] else "not pinned"
+    return (
+        f"`{result['command']}` on {result['date']}: {result['server']}; {machine['processor']}, "
+        f"{machine['cores']} cores, {pinned}; Python {machine['python']}, {named}. Medians of "
+        f"{plan['rounds']} alternating rounds of {plan['duration']:g} s; ratios are taken within "
+        f"a round. Latency at {plan['rate']:,.0f} calls/s, from the moment a call was to begin."
+    )
+
+
+def to_markdown(result: dict[str, Any]) -> str:
+    """The page of a result."""
+    return "\n\n".join([goals_table(result), _setting(result), figures_table(result)]) + "\n"
+
+
+def put_into(page: str, table: str) -> str:
+    """Replace what stands between the two marks of a page."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the page must hold the lines {BEGIN} and {END}")
+    return f"{before}{begin}\n{table.strip()}\n{end}{after}"
