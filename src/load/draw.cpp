@@ -16,9 +16,10 @@ constexpr std::array<std::string_view, 3> names{"hot", "uniform", "zipf"};
 std::string_view to_string(distribution value) noexcept { return names[static_cast<std::size_t>(value)]; }
 
 std::optional<distribution> parse_distribution(std::string_view name) noexcept {
-    const auto found = std::find(names.begin(), names.end(), name);
-    if (found == names.end()) return std::nullopt;
-    return static_cast<distribution>(found - names.begin());
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        if (names[i] == name) return static_cast<distribution>(i);
+    }
+    return std::nullopt;
 }
 
 account_picker::account_picker(distribution how, std::size_t accounts)

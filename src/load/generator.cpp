@@ -65,9 +65,10 @@ public:
     bool busy = false;
     std::uint32_t faults_in_a_row = 0;
 
-private:
+protected:
     engine::task<result<done>> body(engine::context& own) override { return live(own, run_, *this); }
 
+private:
     generator& run_;
 };
 

@@ -7,9 +7,8 @@
 namespace redislock::load {
 
 void histogram::merge(const histogram& other) noexcept {
-    if (other.count_ == 0) return;
     for (std::size_t i = 0; i < counters; ++i) counts_[i] += other.counts_[i];
-    min_ = count_ == 0 ? other.min_ : std::min(min_, other.min_);
+    min_ = std::min(min_, other.min_);
     max_ = std::max(max_, other.max_);
     count_ += other.count_;
     sum_ += other.sum_;
@@ -18,12 +17,13 @@ void histogram::merge(const histogram& other) noexcept {
 void histogram::clear() noexcept {
     std::fill(counts_.begin(), counts_.end(), 0);
     count_ = 0;
-    min_ = max_ = 0;
+    min_ = never;
+    max_ = 0;
     sum_ = 0;
 }
 
 nanos histogram::quantile(double share) const noexcept {
-    if (count_ == 0 || share <= 0) return min_;
+    if (count_ == 0 || share <= 0) return min();
     if (share >= 1) return max_;
     // 0.999 of 1000 is a little more than 999 in binary; it must not become rank 1000.
     const double exact = share * static_cast<double>(count_);

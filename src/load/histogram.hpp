@@ -3,6 +3,7 @@
 // nothing of what took so long.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <vector>
@@ -19,11 +20,11 @@ public:
     histogram() : counts_(counters) {}
 
     void record(nanos value) noexcept {
-        if (value < 0) value = 0;
+        value = std::max<nanos>(value, 0);
         ++counts_[index_of(value)];
-        if (count_++ == 0) min_ = value;
-        else if (value < min_) min_ = value;
-        if (value > max_) max_ = value;
+        ++count_;
+        min_ = std::min(min_, value);
+        max_ = std::max(max_, value);
         sum_ += static_cast<double>(value);
     }
     /// Afterwards this holds what both held.
@@ -31,8 +32,8 @@ public:
     void clear() noexcept;
 
     std::uint64_t count() const noexcept { return count_; }
-    nanos min() const noexcept { return min_; }  ///< exact; 0 where nothing was recorded
-    nanos max() const noexcept { return max_; }  ///< exact
+    nanos min() const noexcept { return count_ == 0 ? 0 : min_; }  ///< exact; 0 where nothing was recorded
+    nanos max() const noexcept { return max_; }                    ///< exact
     double mean() const noexcept { return count_ == 0 ? 0.0 : sum_ / static_cast<double>(count_); }
 
     /// The nearest-rank quantile: the smallest recorded value such that at least `share` (0 to 1) of
@@ -56,7 +57,7 @@ private:
 
     std::vector<std::uint64_t> counts_;
     std::uint64_t count_ = 0;
-    nanos min_ = 0;
+    nanos min_ = never;
     nanos max_ = 0;
     double sum_ = 0;
 };

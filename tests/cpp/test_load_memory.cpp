@@ -18,7 +18,7 @@ protected:
     public:
         look(account_keys keys, bool open) : operation_of(second), keys_(std::move(keys)), open_(open) {}
 
-    private:
+    protected:
         engine::task<result<std::optional<amount>>> body(engine::context& with) override {
             auto slot = with.make_slot();
             slot->request.policy = engine::resend::read;
@@ -28,6 +28,8 @@ protected:
             if (!said) co_return std::move(said.error());
             co_return parse_canonical((*said)[said->size() - 1].text);
         }
+
+    private:
         account_keys keys_;
         bool open_;
     };
