@@ -23,6 +23,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, ParamSpec, TypeVar
 
 import locust
+import locust.exception
 import locust.log
 from locust.stats import StatsError
 
@@ -39,6 +40,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 REQUEST_TYPE: Final = "redislock"
+
+# Ends a run with one line of log. Older versions of Locust do not know it.
+_StopTest: Final[type[Exception]] = getattr(locust.exception, "StopTest", ValueError)
 
 # What a race looks like where it is decided rightly. Failed requests, but no failed run.
 _CONTENTION: Final = ("conflict", "lock_busy", "lock_lost")
@@ -172,7 +176,10 @@ class RedisLockUser(locust.User):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        self._shared = _share(self)
+        try:
+            self._shared = _share(self)
+        except redislock.ConfigurationError as error:
+            raise _StopTest(str(error)) from None  # a host typed into the web UI
         self.client = MeasuredClient(self, self._shared.client)
 
     def on_stop(self) -> None:

@@ -379,6 +379,21 @@ print("null")
     )
 
 
+def test_a_wrong_host_typed_into_the_web_ui_stops_the_run_in_one_sentence(server):
+    run_program(
+        PROGRAM
+        + """
+from locust.exception import StopTest
+Buyer.host = "http://localhost"
+try:
+    Buyer(environment)
+except StopTest as stop:
+    assert "scheme must be redis" in str(stop)
+    print("null")
+"""
+    )
+
+
 def test_an_unknown_outcome_has_no_time_and_is_never_ok(start_server, user):
     server = start_server(port=0)
     run_program(
