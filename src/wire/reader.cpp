@@ -1,6 +1,7 @@
 #include "wire/reader.hpp"
 
 #include <charconv>
+#include <cstring>
 
 #include "wire/hiredis.hpp"
 
@@ -8,6 +9,15 @@ namespace redislock::wire {
 namespace {
 
 constexpr std::size_t longest_header = 24;  // "$" and 19 digits, and both "\r\n" of a bulk string
+
+constexpr std::size_t longest_line = std::size_t{64} << 10U;
+
+// Whether a line has grown long without an end. hiredis looks through all of it again each time that
+// something is added, so that the limit of a reply would take seconds to reach.
+bool has_endless_line(const redisReader& reader) noexcept {
+    return reader.len - reader.pos > longest_line &&
+           std::memchr(reader.buf + reader.pos, '\n', longest_line) == nullptr;
+}
 
 // Whether the bulk string that is being read says of itself that it will be longer than this: known
 // from its first line, long before its bytes would be there.
@@ -122,7 +132,7 @@ result<std::optional<reply>> reply_builder::next(redisReader& reader) {
     }
     if (made == nullptr) {
         if (reader.len - reader.pos > limits_.bytes + longest_header ||
-            announces_more_than(limits_.bytes - bytes_, reader)) {
+            announces_more_than(limits_.bytes - bytes_, reader) || has_endless_line(reader)) {
             return {errc::protocol, "the server's reply is longer than the limit allows"};
         }
         return std::optional<reply>{};
