@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import functools
 import sys
-import time
 import weakref
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, ParamSpec, TypeVar
 
 import locust
@@ -28,6 +28,7 @@ import locust.log
 from locust.stats import StatsError
 
 import redislock
+from redislock import Error, Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -59,12 +60,18 @@ _refused: Final = {status.value: RefusedError(status.value) for status in redisl
 def _measured(
     method: Callable[Concatenate[redislock.Client, P], R],
 ) -> Callable[Concatenate[MeasuredClient, P], R | None]:
+    name = method.__name__
+
     @functools.wraps(method)
     def call(self: MeasuredClient, /, *args: P.args, **kwargs: P.kwargs) -> R | None:
-        def of(client: redislock.Client) -> R:
-            return method(client, *args, **kwargs)
-
-        return self._measure(method.__name__, of)
+        begin = perf_counter()
+        try:
+            answer = method(self._client, *args, **kwargs)
+        except Error as fault:
+            self._report_fault(name, perf_counter() - begin, fault)
+            return None
+        self._report(name, perf_counter() - begin, answer)
+        return answer
 
     return call
 
@@ -81,6 +88,7 @@ class MeasuredClient:
     def __init__(self, user: RedisLockUser, client: redislock.Client) -> None:
         self._user = user
         self._client = client
+        self._fire = user.environment.events.request.fire
 
     init = _measured(redislock.Client.init)
     balance = _measured(redislock.Client.balance)
@@ -103,53 +111,55 @@ class MeasuredClient:
         **options: Any,
     ) -> redislock.Result | None:
         """Withdraw by the strategy of that name; the request is named ``withdraw_`` and it."""
-
-        def call(client: redislock.Client) -> redislock.Result:
-            return client.withdraw(strategy, user, amount, **options)
-
-        return self._measure(f"withdraw_{strategy}", call)
+        name = f"withdraw_{strategy}"
+        begin = perf_counter()
+        try:
+            answer = self._client.withdraw(strategy, user, amount, **options)
+        except Error as fault:
+            self._report_fault(name, perf_counter() - begin, fault)
+            return None
+        self._report(name, perf_counter() - begin, answer)
+        return answer
 
     def keys(self, user: str | int) -> dict[str, str]:
         """Return the keys of an account; asks no server and is no request."""
         return self._client.keys(user)
 
-    def _measure(self, name: str, call: Callable[[redislock.Client], R]) -> R | None:
-        begin = time.perf_counter()
-        try:
-            answer = call(self._client)
-        except redislock.OutcomeUnknownError as error:
-            self._report(name, None, None, error)  # applied or not, so its time means nothing
-            return None
-        except redislock.Error as error:
-            self._report(name, time.perf_counter() - begin, None, error)
-            return None
-        if isinstance(answer, redislock.Result) and name != "outcome":  # which only reads a record
-            self._report(name, answer.elapsed, answer, self._refusal(answer.status.value))
-        else:
-            took = time.perf_counter() - begin
-            self._report(name, took, answer, self._complaint(name, answer))
-        return answer
-
-    def _complaint(self, name: str, answer: object) -> Exception | None:
-        if isinstance(answer, redislock.Health) and not answer.reachable:
-            return redislock.ConnectionError(answer.error)
-        if name == "balance" and answer is None:
-            return self._refusal("missing")
-        return None
-
-    def _refusal(self, status: str) -> RefusedError | None:
-        return _refused[status] if status in self._user.failure_statuses else None
-
-    def _report(self, name: str, seconds: float | None, answer: object, error: Exception | None) -> None:
-        self._user.environment.events.request.fire(
+    def _report(self, name: str, seconds: float, answer: object) -> None:
+        refusal: Exception | None = None
+        if type(answer) is Result and name != "outcome":  # which only reads a record
+            seconds = answer.elapsed
+            if not answer:
+                refusal = self._refusal(answer.status.value)
+        elif isinstance(answer, redislock.Health) and not answer.reachable:
+            refusal = redislock.ConnectionError(answer.error)
+        elif answer is None and name == "balance":
+            refusal = self._refusal("missing")
+        self._fire(
             request_type=REQUEST_TYPE,
             name=name,
-            response_time=None if seconds is None else seconds * 1000,
+            response_time=seconds * 1000,
             response_length=0,
             response=answer,
             context=self._user.context(),
-            exception=error,
+            exception=refusal,
         )
+
+    def _report_fault(self, name: str, seconds: float, fault: Error) -> None:
+        # Applied or not, and never answered: its time means nothing.
+        unknown = isinstance(fault, redislock.OutcomeUnknownError)
+        self._fire(
+            request_type=REQUEST_TYPE,
+            name=name,
+            response_time=None if unknown else seconds * 1000,
+            response_length=0,
+            response=None,
+            context=self._user.context(),
+            exception=fault,
+        )
+
+    def _refusal(self, status: str) -> RefusedError | None:
+        return _refused[status] if status in self._user.failure_statuses else None
 
 
 class RedisLockUser(locust.User):
