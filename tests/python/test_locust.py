@@ -383,11 +383,11 @@ def test_a_wrong_host_typed_into_the_web_ui_stops_the_run_in_one_sentence(server
     run_program(
         PROGRAM
         + """
-from locust.exception import StopTest
 Buyer.host = "http://localhost"
 try:
     Buyer(environment)
-except StopTest as stop:
+except Exception as stop:
+    assert type(stop).__name__ in ("StopTest", "ValueError")  # the latter where Locust is older
     assert "scheme must be redis" in str(stop)
     print("null")
 """
