@@ -22,16 +22,17 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.parse
 import weakref
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from redislock._private_folder import PrivateFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from typing_extensions import Self
 
@@ -50,7 +51,7 @@ _NOT_INHERITED: Final = (
     "TSAN_OPTIONS",
     "UBSAN_OPTIONS",
 )
-_LONGEST_SOCKET_PATH: Final = 100  # sun_path holds 104 bytes on macOS, 108 on Linux
+_LONGEST_FOLDER_PATH: Final = 90  # with the socket's name; sun_path holds 104 bytes on macOS
 
 # Between fork and exec: PR_SET_PDEATHSIG is 1, SIGKILL is 9. A program of its own, because
 # `preexec_fn` may deadlock where other threads run. A parent that died before is noticed.
@@ -226,7 +227,7 @@ class PrivateServer:
     def _folder(self) -> Path:
         if self._remains.folder is None:
             raise ServerError("the private server was not started")
-        return self._remains.folder
+        return self._remains.folder.path
 
     @property
     def _socket(self) -> Path:
@@ -247,7 +248,7 @@ class PrivateServer:
 
     def _launch(self) -> None:
         if self._remains.folder is None:
-            self._remains.folder = _make_folder()
+            self._remains.folder = PrivateFolder(longest=_LONGEST_FOLDER_PATH)
         if self._wanted_port is not None:
             self._port = _claim_port(self._port)
         (self._folder / "conf").write_text("\n".join(self._lines()) + "\n", encoding="utf-8")
@@ -318,7 +319,7 @@ class _Remains:
 
     owner: int
     process: subprocess.Popen[bytes] | None = None
-    folder: Path | None = None
+    folder: PrivateFolder | None = None
 
 
 def _clear(remains: _Remains, *, keep: bool = False, grace: float = 5.0) -> None:
@@ -334,15 +335,7 @@ def _clear(remains: _Remains, *, keep: bool = False, grace: float = 5.0) -> None
             process.wait()
     if not keep and remains.folder is not None:
         folder, remains.folder = remains.folder, None
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _make_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="redislock-"))
-    if len(os.fsencode(folder / "socket")) > _LONGEST_SOCKET_PATH:
-        folder.rmdir()
-        folder = Path(tempfile.mkdtemp(prefix="redislock-", dir="/tmp"))
-    return folder
+        folder.remove()
 
 
 def _claim_port(port: int) -> int:

@@ -244,11 +244,28 @@ def test_nothing_stays_when_the_interpreter_ends(end):
 
 
 @on_linux
-def test_no_process_stays_when_its_owner_is_killed():
+def test_no_process_stays_when_its_owner_is_killed_and_its_folder_goes_with_the_next_start():
     said = run_python(
-        "import os\ns = PrivateServer().start()\nprint(s.pid, flush=True)\nos.kill(os.getpid(), 9)"
+        "import os\ns = PrivateServer().start()\nprint(s.pid, s.url, flush=True)\nos.kill(os.getpid(), 9)"
     ).stdout
-    wait_until(lambda: not alive(int(said)))
+    pid, url = said.split()
+    wait_until(lambda: not alive(int(pid)))
+    with PrivateServer():
+        assert gone(int(pid), url)
+
+
+def test_the_next_start_leaves_folders_of_the_living_and_of_others_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    other = tmp_path / "redislock-of-somebody"
+    other.mkdir()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "owner").touch()
+    (tmp_path / "redislock-link").symlink_to(elsewhere)
+    with PrivateServer() as first, PrivateServer() as second:
+        assert ask(first, "PING") == ask(second, "PING") == "+PONG\r\n"
+    assert other.exists()
+    assert (elsewhere / "owner").exists()
 
 
 def test_a_forked_child_leaves_its_parents_server_alone():
