@@ -211,8 +211,9 @@ void link::flush() {
     if (!connection_ || state_ == state::connecting || state_ == state::dead) return;
     auto written = connection_->flush();
     if (!written) {
-        // The peer may have said why before it hung up.
-        if (connection_->fill()) take_replies();
+        // The peer may have answered, or said why, before it hung up.
+        [[maybe_unused]] const auto ended = connection_->fill();
+        take_replies();
         if (state_ != state::dead) lost(written.error());
         return;
     }

@@ -55,10 +55,9 @@ void shared_channel::flush_retired() {
 
 void shared_channel::flush() {
     flush_retired();
-    if (pending_.empty() || !usable()) return;
-    while (!pending_.empty()) {
-        link_->offer(std::move(pending_.front()));
-        pending_.pop_front();
+    if (nothing_to_send() || !usable()) return;
+    for (auto* line : {&again_, &pending_}) {
+        for (auto& each : std::exchange(*line, {})) link_->offer(std::move(each));
     }
     link_->flush();
 }
@@ -83,7 +82,7 @@ void shared_channel::connect() {
 
 void shared_channel::reconnect_when_needed() {
     drop_expired();
-    if (pending_.empty() || link_ || armed()) return;
+    if (nothing_to_send() || link_ || armed()) return;
     const auto in_a_row = std::max(failures_, refusals_);
     if (in_a_row <= 1) {
         connect();
@@ -94,7 +93,7 @@ void shared_channel::reconnect_when_needed() {
 
 void shared_channel::on_timer() {
     drop_expired();
-    if (!pending_.empty() && !link_) connect();
+    if (!nothing_to_send() && !link_) connect();
 }
 
 void shared_channel::on_link_ready(link& /*which*/) {
@@ -110,7 +109,7 @@ void shared_channel::on_link_answer(link& which, slot_ptr answered) {
         loop_.log(log_level::warning, at_.settings.redacted() + " applied nothing (" + last_failure_ +
                                           "): looking for the server again");
         answered->replies.clear();
-        pending_.push_front(std::move(answered));
+        again_.push_back(std::move(answered));
         if (!which.retired()) ++refusals_;
         step_around(which);
         return;
@@ -123,13 +122,13 @@ void shared_channel::on_link_answer(link& which, slot_ptr answered) {
                                         "': sending it whole");
         answered->replies.clear();
         answered->request.use_eval();
-        pending_.push_front(std::move(answered));
+        again_.push_back(std::move(answered));
         loop_.mark_dirty(*this);
         return;
     }
     failures_ = 0;
     if (answered->request.policy != resend::read) refusals_ = 0;  // a replica answers reads all the time
-    if (!pending_.empty()) loop_.mark_dirty(*this);
+    if (!nothing_to_send()) loop_.mark_dirty(*this);
     answered->finish();
 }
 
@@ -153,11 +152,11 @@ std::unique_ptr<link> shared_channel::release(link& which) {
 
 void shared_channel::on_link_lost(link& which, const error& why, std::deque<slot_ptr> unanswered) {
     const bool current = &which == link_.get();
-    const bool was_needed = !unanswered.empty() || !pending_.empty();
+    const bool was_needed = !unanswered.empty() || !nothing_to_send();
     loop_.dispose(release(which));
     take_back(std::move(unanswered), why);
     if (!current) {
-        if (!pending_.empty()) loop_.mark_dirty(*this);
+        if (!nothing_to_send()) loop_.mark_dirty(*this);
         return;
     }
     ++failures_;
@@ -170,11 +169,9 @@ void shared_channel::on_link_lost(link& which, const error& why, std::deque<slot
     loop_.mark_dirty(*this);
 }
 
-// What may be sent again goes to the front in its old order; the rest has no known outcome.
+// What may be sent again goes before all else in its old order; the rest has no known outcome.
 void shared_channel::take_back(std::deque<slot_ptr> unanswered, const error& why) {
-    while (!unanswered.empty()) {
-        slot_ptr each = std::move(unanswered.back());
-        unanswered.pop_back();
+    for (auto& each : unanswered) {
         each->offered = false;
         if (each->abandoned) continue;
         each->in_doubt = true;
@@ -182,28 +179,34 @@ void shared_channel::take_back(std::deque<slot_ptr> unanswered, const error& why
             each->fail(unanswered_write(why));
         } else {
             loop_.log(log_level::info, "sending again what the lost connection did not answer");
-            pending_.push_front(std::move(each));
+            again_.push_back(std::move(each));
         }
     }
 }
 
 void shared_channel::fail_pending(const error& why) {
-    for (auto& each : std::exchange(pending_, {})) {
-        const bool unknown = each->in_doubt && each->changes_money();
-        each->fail(unknown ? unanswered_write(why) : why);
+    for (auto* line : {&again_, &pending_}) {
+        for (auto& each : std::exchange(*line, {})) {
+            const bool unknown = each->in_doubt && each->changes_money();
+            each->fail(unknown ? unanswered_write(why) : why);
+        }
     }
     failures_ = refusals_ = 0;
 }
 
 void shared_channel::drop_expired() {
     const nanos now = loop_.now();
-    std::erase_if(pending_, [now](const slot_ptr& each) { return each->expires_at <= now; });
+    for (auto* line : {&again_, &pending_}) {
+        std::erase_if(*line, [now](const slot_ptr& each) { return each->expires_at <= now; });
+    }
 }
 
 void shared_channel::abandon(slot& which, bool overdue) {
     which.listener = nullptr;
     if (!which.offered) {
-        std::erase_if(pending_, [&](const slot_ptr& each) { return each.get() == &which; });
+        for (auto* line : {&again_, &pending_}) {
+            std::erase_if(*line, [&](const slot_ptr& each) { return each.get() == &which; });
+        }
         return;
     }
     which.abandoned = true;

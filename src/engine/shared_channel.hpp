@@ -33,6 +33,7 @@ private:
     void on_link_lost(link& which, const error& why, std::deque<slot_ptr> unanswered) override;
     void on_timer() override;
 
+    bool nothing_to_send() const noexcept { return again_.empty() && pending_.empty(); }
     bool usable();
     void connect();
     void reconnect_when_needed();
@@ -45,7 +46,8 @@ private:
 
     engine::loop& loop_;
     endpoint& at_;
-    std::deque<slot_ptr> pending_;
+    std::deque<slot_ptr> again_;    // to be sent once more, in their old order
+    std::deque<slot_ptr> pending_;  // behind them, in the order in which they came
     std::unique_ptr<link> link_;
     std::vector<std::unique_ptr<link>> retired_;
     std::uint32_t failures_ = 0;  // connections lost in a row, since the last useful answer

@@ -112,7 +112,11 @@ result<done> connection::flush() {
     const sigpipe_guard guard(tls_);
     while (has_unwritten()) {
         const std::size_t before = sdslen(context_->obuf);
-        if (redisBufferWrite(context_, nullptr) != REDIS_OK) return failure("writing to");
+        if (redisBufferWrite(context_, nullptr) != REDIS_OK) {
+            auto why = failure("writing to");
+            context_->err = 0;  // what the peer said before it hung up can still be read
+            return why;
+        }
         if (sdslen(context_->obuf) == before) break;  // the socket is full
     }
     return done{};

@@ -95,18 +95,19 @@ public:
 private:
     struct guard {
         context& with;
+        slot_ptr acquire;
         ~guard() {
             auto slot = with.make_slot();
             slot->request.policy = resend::token;
             slot->request.commands.add("DEL", "lock");
-            with.detach(std::move(slot), 3 * second);
+            with.detach(std::move(slot), 3 * second, acquire.get());
         }
     };
     text_task body(context& with) override {
-        const guard own{with};
         auto slot = with.make_slot();
         slot->request.policy = resend::token;
         slot->request.commands.add("SET", "lock", "me");
+        const guard own{with, slot};
         auto said = co_await with.send(std::move(slot));
         if (!said) co_return std::move(said.error());
         co_return std::string("done");
@@ -339,12 +340,14 @@ TEST_F(contexts, a_cleanup_outlives_its_caller_for_a_while) {
     on.settle();
     EXPECT_EQ(beginning(outcome_of(*own)), "cancelled");
     ASSERT_EQ(on.shared().sent.size(), 2U) << "a tombstone, and the cleanup behind it";
+    EXPECT_TRUE(own->left_cleanup());
     on.shared().answer(wire::simple());
     EXPECT_EQ(on.shared().oldest(), "DEL lock");
     EXPECT_EQ(on.shared().sent.front()->expires_at, fake_time + 3 * second);
     EXPECT_EQ(on.shared().sent.front()->listener, nullptr);
     on.shared().answer(wire::number(1));
     on.settle();
+    EXPECT_FALSE(own->left_cleanup());
 }
 
 TEST_F(contexts, without_a_timeout_only_the_caller_ends_it) {
