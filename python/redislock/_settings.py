@@ -128,7 +128,9 @@ def url_from_redis(client: Any) -> tuple[str, dict[str, object]]:
         raise TypeError(f"from_redis needs a redis-py client, not {type(client).__name__}")
     settings = dict(pool.connection_kwargs)
     if "path" in settings:
-        url = f"unix://{settings['path']}"
+        from urllib.parse import quote
+
+        url = f"unix://{quote(os.fspath(settings['path']))}"
     else:
         host = str(settings.get("host", "localhost"))
         scheme = "rediss" if "SSL" in pool.connection_class.__name__ else "redis"

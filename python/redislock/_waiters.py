@@ -30,8 +30,16 @@ def _warn_of_running_loop() -> None:
             "a blocking redislock call inside a running event loop stops that loop; "
             "use redislock.asyncio.Client",
             RuntimeWarning,
-            stacklevel=5,
+            stacklevel=_level_of_caller(),
         )
+
+
+def _level_of_caller() -> int:
+    """How far up the first frame outside of this package is, as seen from the caller."""
+    level, frame = 0, sys._getframe(1)  # noqa: SLF001
+    while frame.f_back is not None and frame.f_globals["__name__"].startswith("redislock."):
+        level, frame = level + 1, frame.f_back
+    return level + 1
 
 
 class GeventWaiter:

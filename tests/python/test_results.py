@@ -134,7 +134,7 @@ def test_statuses_are_words():
         assert str(status) == f"{status}" == f"{status:s}" == f"{status!s}" == status.format() == word
         assert f"{status:>14}" == word.rjust(14)
         assert "%s" % status == word  # noqa: UP031
-        assert "".join([status]) == word
+        assert "".join([status]) == word  # noqa: FLY002
         assert json.dumps({"status": status, status: 1}) == json.dumps({"status": word, word: 1})
         assert {word: 1}[status] == 1
         assert hash(status) == hash(word)
