@@ -40,7 +40,10 @@ class _LoopWaiter:
             self.loop.call_soon(self._flush)
         try:
             return await future
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
+            # A coroutine that is thrown away may be closed by another thread, where it is collected.
+            if asyncio._get_running_loop() is not self.loop:  # noqa: SLF001  # the public twin raises
+                raise
             self._core.cancel(operation)
             if not self._scheduled:
                 self._scheduled = True
