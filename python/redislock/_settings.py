@@ -114,6 +114,8 @@ def make_accounts(
     """The rules of a client; `KEY_PREFIX` and `MAX_RETRIES` stand in for what is not given."""
     if prefix is None:
         prefix = os.environ.get("KEY_PREFIX") or DEFAULT_PREFIX
+        if "{" in prefix or "}" in prefix:
+            raise ConfigurationError("environment variable KEY_PREFIX must not contain braces")
     if max_retries is None:
         max_retries = _environment_retries()
     return _core.Accounts(
