@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
+from textwrap import dedent
 
 HERE = str(Path(__file__).parent)
 PRELUDE = f"import sys; sys.path.insert(0, {HERE!r})\n"
@@ -14,7 +14,7 @@ PRELUDE = f"import sys; sys.path.insert(0, {HERE!r})\n"
 def start(source: str, *arguments: str, **options: object) -> subprocess.Popen[str]:
     """Start a Python program; it reads and writes text lines."""
     return subprocess.Popen(
-        [sys.executable, "-u", "-c", PRELUDE + textwrap.dedent(source), *arguments],
+        [sys.executable, "-u", "-c", PRELUDE + dedent(source), *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
