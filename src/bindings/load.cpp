@@ -1,5 +1,6 @@
 // _core.LoadGenerator: a run of the load generator, stepped from Python so that it can draw
 // progress and see Ctrl-C in between.
+#include <pybind11/typing.h>
 #include <unistd.h>
 
 #include <mutex>
@@ -14,6 +15,9 @@ namespace {
 constexpr amount most_retries = 1'000'000;
 constexpr amount most_history = 1'000'000;
 constexpr amount most_users = 100'000;
+
+using fields = py::typing::Dict<py::str, py::object>;
+using names = py::typing::Iterable<py::typing::Union<py::str, py::int_>>;
 
 double seconds(nanos value) { return static_cast<double>(value) / static_cast<double>(second); }
 
@@ -123,9 +127,9 @@ public:
         run_.reset();
     }
 
-    py::dict snapshot() {
+    fields snapshot() {
         const auto held = look();
-        py::dict out;
+        fields out;
         out["phase"] = std::string(to_string(run_->phase()));
         out["progress"] = run_->progress();
         out["elapsed"] = seconds(run_->elapsed());
@@ -136,10 +140,10 @@ public:
         return out;
     }
 
-    py::dict report() {
+    fields report() {
         const auto held = look();
         const load::tally& seen = run_->seen();
-        py::dict out;
+        fields out;
         out["elapsed"] = seconds(run_->elapsed());
         out["throughput"] = rate(*run_);
         out["operations"] = seen.operations;
@@ -183,21 +187,20 @@ private:
     std::unique_ptr<load::generator> run_;
 };
 
-std::vector<account_keys> to_accounts(const std::string& prefix, const py::iterable& names) {
+std::vector<account_keys> to_accounts(const std::string& prefix, const names& users) {
     const auto scheme = unwrap(key_scheme::make(prefix, {}));
     std::vector<account_keys> accounts;
-    for (const auto& each : names) {
+    for (const auto& each : users) {
         accounts.push_back(unwrap(scheme.keys_of(to_user(py::reinterpret_borrow<py::object>(each)))));
     }
     return accounts;
 }
 
-std::unique_ptr<load_generator> make(const address& where, const std::string& prefix,
-                                     const py::iterable& accounts, const py::object& strategy,
-                                     const py::object& users, const std::string& keys,
-                                     const py::object& amount, const py::object& jitter,
-                                     const py::object& warmup, const py::object& duration,
-                                     const py::object& count, std::uint64_t seed,
+std::unique_ptr<load_generator> make(const address& where, const std::string& prefix, const names& accounts,
+                                     const py::object& strategy, const py::object& users,
+                                     const std::string& keys, const py::object& amount,
+                                     const py::object& jitter, const py::object& warmup,
+                                     const py::object& duration, const py::object& count, std::uint64_t seed,
                                      const py::object& history_limit, const py::object& max_retries,
                                      const py::object& lock_wait, const py::object& lock_lease) {
     load::settings asked;
