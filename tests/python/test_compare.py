@@ -248,7 +248,7 @@ def test_bad_input_is_told_before_anything_starts(arguments, words):
     ("name", "value", "words"),
     [
         ("MAX_RETRIES", "often", "MAX_RETRIES"),
-        ("KEY_PREFIX", "a{b", "prefix"),
+        ("KEY_PREFIX", "a{b", "KEY_PREFIX"),
         ("REDIS_CONN", "nowhere://x", "REDIS_CONN"),
     ],
 )
