@@ -14,7 +14,15 @@ from redislock._errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DEFAULT_URL", "ClientOptions", "make_accounts", "make_options", "url_from_redis"]
+__all__ = [
+    "DEFAULT_URL",
+    "ClientOptions",
+    "environment_prefix",
+    "environment_retries",
+    "make_accounts",
+    "make_options",
+    "url_from_redis",
+]
 
 DEFAULT_URL = "redis://localhost:6379"
 DEFAULT_PREFIX = "redislock"
@@ -90,7 +98,16 @@ def make_options(url: str | None, given: Mapping[str, object]) -> _core.Options:
         raise ConfigurationError(f"environment variable REDIS_CONN: {error}") from None
 
 
-def _environment_retries() -> int:
+def environment_prefix() -> str:
+    """What `KEY_PREFIX` says, or the default."""
+    prefix = os.environ.get("KEY_PREFIX") or DEFAULT_PREFIX
+    if "{" in prefix or "}" in prefix:
+        raise ConfigurationError("environment variable KEY_PREFIX must not contain braces")
+    return prefix
+
+
+def environment_retries() -> int:
+    """What `MAX_RETRIES` says, or the default."""
     text = os.environ.get("MAX_RETRIES") or ""
     if not text:
         return DEFAULT_RETRIES
@@ -113,11 +130,9 @@ def make_accounts(
 ) -> _core.Accounts:
     """The rules of a client; `KEY_PREFIX` and `MAX_RETRIES` stand in for what is not given."""
     if prefix is None:
-        prefix = os.environ.get("KEY_PREFIX") or DEFAULT_PREFIX
-        if "{" in prefix or "}" in prefix:
-            raise ConfigurationError("environment variable KEY_PREFIX must not contain braces")
+        prefix = environment_prefix()
     if max_retries is None:
-        max_retries = _environment_retries()
+        max_retries = environment_retries()
     return _core.Accounts(
         options, prefix=prefix, balance_key=balance_key or "", max_retries=max_retries, **rules
     )

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import random
 import secrets
 import threading
@@ -25,7 +24,7 @@ from redislock import _core, _verdict
 from redislock._client import Client
 from redislock._errors import CorruptBalanceError, Error, WrongTypeError
 from redislock._log import logger
-from redislock._settings import DEFAULT_PREFIX, _environment_retries
+from redislock._settings import environment_prefix, environment_retries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -190,12 +189,12 @@ def run(
         "warmup": warmup,
         "count": count,
         "seed": random.getrandbits(32) if seed is None else _whole(seed, "seed", -LARGEST, LARGEST),
-        "max_retries": _environment_retries() if max_retries is None else max_retries,
+        "max_retries": environment_retries() if max_retries is None else max_retries,
         "lock_wait": lock_wait,
         "lock_lease": lock_lease,
         "history_limit": HISTORY_LIMIT,
     }
-    base = os.environ.get("KEY_PREFIX") or DEFAULT_PREFIX if prefix is None else prefix
+    base = environment_prefix() if prefix is None else prefix
     working_prefix = f"{base}-load-{secrets.token_hex(6)}"
     names = [str(each) for each in range(1, _whole(accounts, "accounts", 1, MOST_ACCOUNTS) + 1)]
     with Client(url, prefix=working_prefix, timeout=timeout, **options) as client:
