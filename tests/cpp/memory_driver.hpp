@@ -22,8 +22,10 @@ public:
     using maker = std::function<engine::task<result<T>>(engine::context&)>;
     called_operation(maker make, nanos timeout) : engine::operation_of<T>(timeout), make_(std::move(make)) {}
 
-private:
+protected:
     engine::task<result<T>> body(engine::context& with) override { return make_(with); }
+
+private:
     maker make_;
 };
 
@@ -45,14 +47,13 @@ public:
     const std::shared_ptr<server>& home() const noexcept { return home_; }
 
     template <class T>
-    std::shared_ptr<called_operation<T>> submit(typename called_operation<T>::maker make,
-                                                nanos timeout = 5 * second) {
+    std::shared_ptr<called_operation<T>> submit(called_operation<T>::maker make, nanos timeout = 5 * second) {
         auto made = std::make_shared<called_operation<T>>(std::move(make), timeout);
         reactor_->submit(made);
         return made;
     }
     template <class T>
-    result<T> run(typename called_operation<T>::maker make, nanos timeout = 5 * second) {
+    result<T> run(called_operation<T>::maker make, nanos timeout = 5 * second) {
         auto made = submit<T>(std::move(make), timeout);
         finish_all();
         return made->outcome();

@@ -35,7 +35,7 @@ engine::task<result<tally>> keep_withdrawing(engine::context& with, strategy how
 }
 
 class memory_contention : public ::testing::Test {
-protected:
+public:
     memory_contention() {
         ann.rules.max_retries = 1000;
         ann.rules.lock_wait = 60 * second;
@@ -45,6 +45,7 @@ protected:
     tally crowd(strategy how) {
         const auto asked = ann.change(1);
         std::vector<std::shared_ptr<called_operation<tally>>> all;
+        all.reserve(users);
         for (int i = 0; i < users; ++i) {
             all.push_back(on.submit<tally>(
                 [&](auto& with) { return keep_withdrawing(with, how, ann.rules, asked); }, 120 * second));
@@ -100,6 +101,7 @@ TEST_F(memory_contention, watch_waits_in_line_for_few_lanes) {
     test_account same(narrow);
     const auto asked = same.change(1);
     std::vector<std::shared_ptr<called_operation<tally>>> all;
+    all.reserve(users);
     for (int i = 0; i < users; ++i) {
         all.push_back(narrow.submit<tally>(
             [&](auto& with) { return keep_withdrawing(with, strategy::watch, ann.rules, asked); },
@@ -107,7 +109,7 @@ TEST_F(memory_contention, watch_waits_in_line_for_few_lanes) {
     }
     narrow.finish_all();
     for (auto& each : all) EXPECT_TRUE(each->outcome());
-    EXPECT_EQ(balance(), start - users * rounds_each);
+    EXPECT_EQ(balance(), start - amount{users} * rounds_each);
     EXPECT_EQ(narrow.reactor().lanes().longest_line(), static_cast<std::size_t>(users - 2));
 }
 
@@ -122,6 +124,7 @@ TEST_F(memory_contention, one_idempotency_key_charges_once) {
         ann.init(start);
         const auto asked = ann.change(7, "same for " + std::string(to_string(how)));
         std::vector<std::shared_ptr<called_operation<accounts::receipt>>> all;
+        all.reserve(users);
         for (int i = 0; i < users; ++i) {
             all.push_back(on.submit<accounts::receipt>(
                 [&](auto& with) { return accounts::withdraw(how, with, ann.rules, asked); }, 120 * second));
@@ -142,10 +145,12 @@ TEST_F(memory_contention, one_idempotency_key_charges_once) {
 TEST_F(memory_contention, reactors_of_several_threads_share_a_server) {
     const auto asked = ann.change(1);
     std::vector<std::thread> threads;
+    threads.reserve(3);
     for (strategy how : {strategy::lua, strategy::lock, strategy::watch}) {
         threads.emplace_back([&, how] {
             driver own(on.home());
             std::vector<std::shared_ptr<called_operation<tally>>> all;
+            all.reserve(8);
             for (int i = 0; i < 8; ++i) {
                 all.push_back(own.submit<tally>(
                     [&](auto& with) { return keep_withdrawing(with, how, ann.rules, asked); }, 120 * second));
@@ -155,7 +160,7 @@ TEST_F(memory_contention, reactors_of_several_threads_share_a_server) {
         });
     }
     for (auto& each : threads) each.join();
-    EXPECT_EQ(balance(), start - 3 * 8 * rounds_each);
+    EXPECT_EQ(balance(), start - amount{3} * 8 * rounds_each);
 }
 
 // A lane that is handed on under WATCH must be told so, or its old keys decide over the next owner.

@@ -9,11 +9,11 @@
 namespace redislock::memory {
 namespace {
 
-const std::string wrong = "-WRONGTYPE Operation against a key holding the wrong kind of value";
-const std::string no_integer = "-ERR value is not an integer or out of range";
+constexpr const char* wrong = "-WRONGTYPE Operation against a key holding the wrong kind of value";
+constexpr const char* no_integer = "-ERR value is not an integer or out of range";
 
 class memory_server : public ::testing::Test {
-protected:
+public:
     memory_server() { reset_time(); }
 
     std::shared_ptr<server> home = std::make_shared<server>(fake_clocks);
@@ -277,6 +277,7 @@ TEST(memory_registry, gives_one_server_to_a_name_and_a_private_one_to_none) {
 TEST(memory_registry, serves_threads) {
     const auto home = server::named("");
     std::vector<std::thread> threads;
+    threads.reserve(4);
     for (int i = 0; i < 4; ++i) {
         threads.emplace_back([home] {
             test_client mine(home);

@@ -10,14 +10,14 @@ namespace {
 constexpr amount most = max_amount;
 
 class memory_ledger : public ::testing::Test {
-protected:
+public:
     driver on;
     test_account ann{on};
     test_client c{on.home()};
 };
 
 class memory_strategies : public memory_ledger, public ::testing::WithParamInterface<strategy> {
-protected:
+public:
     std::string take(amount value, const std::string& id = {}) { return ann.withdraw(GetParam(), value, id); }
 };
 

@@ -13,7 +13,7 @@ namespace redislock::memory {
 namespace {
 
 class memory_transactions : public ::testing::Test {
-protected:
+public:
     memory_transactions() {
         reset_time();
         other("SET", "k", 100);
@@ -168,6 +168,7 @@ TEST(memory_fork, finds_every_server_at_rest) {
     const auto home = server::named("test-fork");
     std::atomic<bool> stop = false;
     std::vector<std::thread> threads;
+    threads.reserve(2);
     for (int i = 0; i < 2; ++i) {
         threads.emplace_back([&] {
             test_client mine(home);
