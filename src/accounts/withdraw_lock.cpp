@@ -64,9 +64,13 @@ outcome withdraw_lock(engine::context& with, const settings& rules, const change
         auto slot = with.make_slot();
         fill_acquire(slot->request, rules, asked, token);
         guard.arm(slot);  // from here on it may be ours, known or not
-        auto said = co_await with.send(std::move(slot));
+        auto said = co_await with.send(slot);
         ++attempts;
-        if (!said) co_return std::move(said.error());
+        if (!said) {
+            // A refused password must not be tried once more for a lock that was never asked for.
+            if (slot->carrier == nullptr) guard.disarm();
+            co_return std::move(said.error());
+        }
         if (const auto* failure = said->failure()) {
             if (failure != &(*said)[balance]) co_return wire::to_error(*failure);
         }

@@ -139,8 +139,10 @@ result<done> tls_context::begin(redisContext& context, const options& settings) 
     }
     context.privdata = ssl;
     if (redisInitiateSSL(&context, ssl) != REDIS_OK) {
+        // A quick server may have been refused within this very call.
+        std::string words = tls_failure(context);
+        if (words.empty()) words = context.errstr;
         context.privdata = nullptr;
-        const std::string words = context.errstr;
         SSL_free(ssl);
         return {errc::connection_failed, words};
     }
