@@ -64,8 +64,13 @@ std::string to_idempotency_key(const py::object& given);
 std::string to_text(const py::object& given, const char* name);
 strategy to_strategy(const py::object& given);
 
-/// Members of `redislock._status.Status`, by value.
-py::object status_object(status value);
+/// A member of `redislock._status.Status`, so that signatures say so.
+class status_member : public py::object {
+public:
+    using py::object::object;
+    explicit status_member(const py::object& from) : py::object(from) {}
+};
+status_member status_object(status value);
 
 void register_options(py::module_& m);
 void register_results(py::module_& m);
@@ -74,3 +79,8 @@ void register_drivers(py::module_& m);
 void register_load(py::module_& m);
 
 }  // namespace redislock::bindings
+
+template <>
+struct pybind11::detail::handle_type_name<redislock::bindings::status_member> {
+    static constexpr auto name = const_name("redislock._status.Status");
+};

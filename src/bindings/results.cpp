@@ -36,9 +36,9 @@ bool same(const receipt& a, const receipt& b) {
            a.replayed == b.replayed;
 }
 
-py::object entry_key(const history_entry& self) {
-    if (self.idempotency_key.empty()) return py::none();
-    return py::str(self.idempotency_key);
+std::optional<std::string> entry_key(const history_entry& self) {
+    if (self.idempotency_key.empty()) return {};
+    return self.idempotency_key;
 }
 
 py::dict entry_as_dict(const history_entry& self) {
@@ -172,7 +172,7 @@ void register_health(py::module_& m) {
 
 }  // namespace
 
-py::object status_object(status value) {
+status_member status_object(status value) {
     // One borrowed table for the life of the process: enum members never die.
     static PyObject* const* table = [] {
         static PyObject* members[status_count];
@@ -182,7 +182,7 @@ py::object status_object(status value) {
         }
         return members;
     }();
-    return py::reinterpret_borrow<py::object>(table[static_cast<std::size_t>(value)]);
+    return py::reinterpret_borrow<status_member>(table[static_cast<std::size_t>(value)]);
 }
 
 void register_results(py::module_& m) {

@@ -1,0 +1,122 @@
+"""Uses of the public API that mypy --strict must accept, and some that it must refuse.
+
+Never run. A line that must be refused carries the code of its error; mypy reports it as unused
+where the line is accepted after all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typing_extensions import assert_type
+
+import redislock
+import redislock.asyncio
+from redislock import Client, Health, HistoryEntry, Result, Status
+
+
+def results(client: Client) -> dict[str, Any]:
+    result = client.withdraw_lua("alice", 3)
+    assert_type(result, Result)
+    assert_type(result.status, Status)
+    assert_type(result.balance, int | None)
+    assert_type(result.attempts, int)
+    assert_type(result.elapsed, float)
+    assert_type(result.replayed, bool)
+    if result and result.balance is not None:
+        left: int = result.balance + 1
+        return {f"{result.status:>10}": left}
+    if result.status == "ok":
+        return {result.status.upper(): hash(result)}
+    result.balance + 1  # type: ignore[operator]
+    result.balance = 5  # type: ignore[misc]
+    result.status = Status.ok  # type: ignore[misc]
+    _, _ = result  # type: ignore[misc]
+    return result.as_dict()
+
+
+def threads() -> None:
+    with Client("redis://localhost", prefix="shop", timeout=1.5, max_retries=3, lock_wait=0, db=1) as client:
+        assert_type(client, Client)
+        assert_type(client.init("alice", 100, if_missing=True), Result)
+        assert_type(client.balance(7), int | None)
+        assert_type(client.deposit("alice", 5, idempotency_key="k", timeout=2), Result)
+        assert_type(client.withdraw("watch", "alice", 5, max_retries=1, lock_wait=1.0), Result)
+        assert_type(client.withdraw_lock("alice", 5, lock_wait=1, lock_lease=2.5), Result)
+        assert_type(client.withdraw_watch("alice", 5, idempotency_key=None, max_retries=0), Result)
+        assert_type(client.withdraw_naive("alice", 5), Result)
+        assert_type(client.deposit_naive("alice", 5), Result)
+        assert_type(client.history("alice", 10), list[HistoryEntry])
+        assert_type(client.outcome("alice", "k"), Result | None)
+        assert_type(client.delete("alice"), Result)
+        assert_type(client.health(), Health)
+        assert_type(client.keys("alice"), dict[str, str])
+        assert_type(client.url, str)
+    Client.from_url("unix:///run/redis.sock", db=1)
+    Client(balance_key="acct:{user}:bal", waiter="thread").close()
+
+    client.withdraw_lua("alice", 1.5)  # type: ignore[arg-type]
+    client.withdraw_lua("alice", "5")  # type: ignore[arg-type]
+    client.withdraw_lua(b"alice", 5)  # type: ignore[arg-type]
+    client.withdraw_lua("alice")  # type: ignore[call-arg]
+    client.withdraw_lua("alice", 5, "k")  # type: ignore[call-arg]
+    client.withdraw_lua("alice", 5, lock_wait=1)  # type: ignore[call-arg]
+    client.withdraw_naive("alice", 5, idempotency_key="k")  # type: ignore[call-arg]
+    client.init("alice", None)  # type: ignore[arg-type]
+    client.outcome("alice")  # type: ignore[call-arg]
+    client.borrow("alice", 5)  # type: ignore[attr-defined]
+
+
+def entries(client: Client) -> list[tuple[int, int, str | None]]:
+    told = []
+    for each in client.history("alice"):
+        assert_type(each.time_ms, int)
+        assert_type(each.strategy, str)
+        assert_type(each.idempotency_key, str | None)
+        told.append((each.amount, each.balance, each.idempotency_key))
+    return told
+
+
+def reports(client: Client) -> list[str]:
+    report = client.health()
+    assert_type(report.reachable, bool)
+    assert_type(report.latency, float)
+    assert_type(report.details, dict[str, str])
+    return report.warnings
+
+
+async def tasks() -> None:
+    async with redislock.asyncio.Client("redis://localhost") as client:
+        assert_type(client, redislock.asyncio.Client)
+        assert_type(await client.withdraw_watch("alice", 5, max_retries=1), Result)
+        assert_type(await client.balance("alice"), int | None)
+        assert_type(await client.history("alice"), list[HistoryEntry])
+        assert_type(await client.outcome("alice", "k"), Result | None)
+        assert_type(await client.health(), Health)
+        client.balance("alice").bit_length()  # type: ignore[attr-defined]
+        await client.withdraw_lua("alice", 1.5)  # type: ignore[arg-type]
+    await client.aclose()
+
+
+def functions() -> None:
+    assert_type(redislock.withdraw_lua("alice", 3, idempotency_key="k"), Result)
+    assert_type(redislock.balance("alice"), int | None)
+    assert_type(redislock.history("alice", limit=3), list[HistoryEntry])
+    assert_type(redislock.outcome("alice", "k"), Result | None)
+    assert_type(redislock.default_client(), Client)
+    assert_type(redislock.__version__, str)
+    redislock.withdraw_lua("alice", 1.5)  # type: ignore[arg-type]
+
+
+def errors(client: Client) -> str:
+    try:
+        client.withdraw_lua("alice", 3)
+    except redislock.OutcomeUnknownError as error:
+        assert_type(error, redislock.OutcomeUnknownError)
+        return str(error)
+    except (redislock.ConnectionError, redislock.TimeoutError) as error:
+        if isinstance(error, OSError):
+            return "an OSError as well"
+    except redislock.Error as error:
+        return type(error).__name__
+    return Status("ok")
