@@ -14,6 +14,8 @@ import pybind11_stubgen
 
 NAME = "redislock._core"
 METACLASS = "class _pybind11_type(type): ...\n\n"
+INIT = "    def __init__(self, *args: typing.Any, **kwargs: typing.Any) -> None:\n        ...\n"
+IS_BASE = 1 << 10  # Py_TPFLAGS_BASETYPE: may be subclassed
 
 
 def main(stage: str, stubs: str) -> None:
@@ -35,13 +37,37 @@ def fit(text: str) -> str:
         text,
     )
     for name, value in vars(importlib.import_module(NAME)).items():
-        if isinstance(value, type) and issubclass(value, enum.Enum):
-            text = re.sub(
-                rf"(?m)^(class {name}\(.*\):\n)(?:    .*\n)+", rf"\1{members(value)}", text
-            )
+        if not isinstance(value, type):
+            continue
+        if issubclass(value, enum.Enum):
+            text = re.sub(rf"(?m)^(class {name}\(.*\):\n)(?:    .*\n)+", rf"\1{members(value)}", text)
+        else:
+            text = complete(text, name, value)
+    text = re.sub(r"(?m)^ *def .*$", lambda found: with_arguments(found.group()), text)
     # A bound class without a base has pybind11's metaclass.
     text, classes = re.subn(r"(?m)^( *class \w+):$", r"\1(metaclass=_pybind11_type):", text)
-    return re.sub(r"(?m)^(?=class )", METACLASS, text, count=1) if classes else text
+    return re.sub(r"(?m)^(?=@typing\.final$|class )", METACLASS, text, count=1) if classes else text
+
+
+def complete(text: str, name: str, cls: type) -> str:
+    """Say that a class is final, and how one without a constructor refuses to be made."""
+    head = re.search(rf"(?m)^class {name}\b.*:\n(?:    .*\n|\n)*", text)
+    if head is None:
+        return text
+    body = head.group()
+    if "def __init__" not in body:
+        body, added = re.subn(r"(?m)^(    def |    @property)", INIT + r"\1", body, count=1)
+        body += "" if added else INIT
+    if not cls.__flags__ & IS_BASE:
+        body = "@typing.final\n" + body
+    return text[: head.start()] + body + text[head.end() :]
+
+
+def with_arguments(line: str) -> str:
+    """Give bare containers the arguments that mypy --strict demands."""
+    line = re.sub(r"\bdict\b(?!\[)", "dict[str, typing.Any]", line)
+    line = re.sub(r"\btuple\b(?!\[)", "tuple[typing.Any, ...]", line)
+    return re.sub(r"\b(list|Iterable)\b(?!\[)", r"\1[typing.Any]", line)
 
 
 def members(cls: type[enum.Enum]) -> str:

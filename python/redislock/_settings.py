@@ -93,9 +93,10 @@ def make_options(url: str | None, given: Mapping[str, object]) -> _core.Options:
     if not named:
         return _core.Options(DEFAULT_URL, overrides)
     try:
-        return _core.Options(named, overrides)
+        _core.Options(named)  # alone, so that a wrong argument is not blamed on the variable
     except ConfigurationError as error:
         raise ConfigurationError(f"environment variable REDIS_CONN: {error}") from None
+    return _core.Options(named, overrides)
 
 
 def environment_prefix() -> str:

@@ -42,6 +42,12 @@ def _level_of_caller() -> int:
     return level + 1
 
 
+def _hub_of_this_thread() -> Any:
+    import gevent
+
+    return gevent._hub_local.get_hub_if_exists()  # noqa: SLF001  # get_hub() would make one
+
+
 class GeventWaiter:
     """Runs operations for the greenlets of one hub."""
 
@@ -53,6 +59,7 @@ class GeventWaiter:
         self._core = _core.LoopDriver(options)
         self._scheduled = False
         self._waiting = 0
+        self._closed = False
         # Holds the loop open only while somebody waits, so that an idle client ends no program late.
         self._io = hub.loop.io(self._core.fileno(), 1)
         self._io.ref = False
@@ -81,7 +88,7 @@ class GeventWaiter:
             raise
         finally:
             self._waiting -= 1
-            if self._waiting == 0:
+            if self._waiting == 0 and not self._closed:
                 self._io.ref = False
         if answer[2]:
             raise answer[1]
@@ -102,9 +109,27 @@ class GeventWaiter:
                 self._hub.handle_error(greenlet, *sys.exc_info())
 
     def close(self) -> None:
+        """Ends what is under way.
+
+        The hub's own thread does it, and the hub tells the waiting greenlets: the caller may be one
+        of them, and must not wait for what they do next.
+        """
+        if self._closed:
+            return
+        loop = self._hub.loop
+        if loop is None:  # its thread has ended
+            self._closed = True
+            self._core.close()
+        elif _hub_of_this_thread() is not self._hub:
+            loop.run_callback_threadsafe(self._close_here)
+        else:
+            self._close_here()
+
+    def _close_here(self) -> None:
+        self._closed = True
         self._io.stop()
         self._io.close()
-        self._deliver(self._core.close())
+        self._hub.loop.run_callback(self._deliver, self._core.close())
 
     def abandon_after_fork(self) -> None:
         self._io.stop()  # before gevent renews its loop, which would look at a closed descriptor
@@ -137,11 +162,11 @@ class BlockingWaiter:
         return threads.run(operation, _get_ident() == self._main)
 
     def _hub(self) -> Any:
-        import gevent
-
         if self._kind == "gevent":
+            import gevent
+
             return gevent.get_hub()
-        return gevent._hub_local.get_hub_if_exists()  # noqa: SLF001  # get_hub() would make one
+        return _hub_of_this_thread()
 
     def _waiter_of(self, hub: Any) -> GeventWaiter:
         waiter = self._hubs.get(id(hub))

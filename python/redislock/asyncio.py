@@ -67,11 +67,18 @@ class _LoopWaiter:
                 future.set_result(value)
 
     def close(self) -> None:
-        if not self.loop.is_closed():
+        """Ends what is under way, in the loop's own thread."""
+        if self.loop.is_closed():
+            self._core.close()
+        elif asyncio._get_running_loop() is self.loop or not self.loop.is_running():  # noqa: SLF001
+            self._close_here()
+        else:
+            self.loop.call_soon_threadsafe(self._close_here)
+
+    def _close_here(self) -> None:
+        if self._core.fileno() >= 0:
             self.loop.remove_reader(self._core.fileno())
             self._deliver(self._core.close())
-        else:
-            self._core.close()
 
     def abandon_after_fork(self) -> None:
         # The loop is the parent's, and so is what it registered: not to be touched from here.

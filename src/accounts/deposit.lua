@@ -1,22 +1,32 @@
--- Adds an amount to a balance, appends to the history, records the outcome: all or nothing.
+-- Adds an amount to a balance, appends to the history, records the outcome: all or nothing. What may
+-- be forbidden behind the change is taken back by hand, as in withdraw.lua.
 --
 -- KEYS  1 balance, 2 history, then the request record where ARGV[4] is not ''
 -- ARGV  1 amount, 2 history limit, 3 the largest balance that still has room for the amount,
 --       4 idempotency key or '', 5 milliseconds that the record lives
 -- reply 'ok BALANCE' | 'overflow BALANCE' | 'missing' | '=' and a recorded one,
---       or 'corrupt' | 'wrongtype history' | 'wrongtype record' | 'mismatch': nothing was changed
+--       or 'corrupt' | 'wrongtype history' | 'wrongtype record' | 'mismatch' | 'refused ERROR':
+--       nothing was changed
 local amount, limit, room = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local id, ttl = ARGV[4], ARGV[5]
 local record_key = id ~= '' and KEYS[3]
 
+-- Nil, or the error of a refused SET.
 local function keep(words)
-  if record_key then redis.call('SET', record_key, 'deposit ' .. amount .. ' ' .. words, 'PX', ttl) end
-  return words
+  if not record_key then return end
+  local kept = redis.pcall('SET', record_key, 'deposit ' .. amount .. ' ' .. words, 'PX', ttl)
+  return kept.err
+end
+
+-- What a failed read means: a key of another type has a name of its own.
+local function failed(what, failure)
+  if string.sub(failure.err, 1, 9) == 'WRONGTYPE' then return what end
+  return 'refused ' .. failure.err
 end
 
 if record_key then
   local record = redis.pcall('GET', record_key)
-  if type(record) == 'table' then return 'wrongtype record' end
+  if type(record) == 'table' then return failed('wrongtype record', record) end
   if record then
     local same = 'deposit ' .. amount .. ' '
     if string.sub(record, 1, #same) ~= same then return 'mismatch' end
@@ -26,22 +36,38 @@ end
 
 local balance = redis.pcall('GET', KEYS[1])
 if not balance then return 'missing' end
-if type(balance) == 'table' or (balance ~= '0' and not string.find(balance, '^[1-9]%d*$'))
-    or #balance > 19 or (#balance == 19 and balance > '9223372036854775807') then
+if type(balance) == 'table' then return failed('corrupt', balance) end
+if (balance ~= '0' and not string.find(balance, '^[1-9]%d*$')) or #balance > 19
+    or (#balance == 19 and balance > '9223372036854775807') then
   return 'corrupt'
 end
 local length = limit > 0 and redis.pcall('LLEN', KEYS[2])
-if type(length) == 'table' then return 'wrongtype history' end
-if #balance > #room or (#balance == #room and balance > room) then return keep('overflow ' .. balance) end
+if type(length) == 'table' then return failed('wrongtype history', length) end
+if #balance > #room or (#balance == #room and balance > room) then
+  local refused = keep('overflow ' .. balance)
+  return refused and 'refused ' .. refused or 'overflow ' .. balance
+end
+local time = length and redis.call('TIME')
+if length and length >= limit then  -- makes room for one; a limit of 1 leaves none, which is 1 to 0
+  redis.call('LTRIM', KEYS[2], limit > 1 and 0 or 1, limit > 1 and limit - 2 or 0)
+end
 
 local left = redis.call('INCRBY', KEYS[1], amount)
 if left < 9007199254740992 then left = string.format('%.0f', left) else left = redis.call('GET', KEYS[1]) end
+local refused
 if length then
-  local time = redis.call('TIME')
   local entry = '-' .. amount .. ' ' .. left .. ' ' .. time[1] .. string.format('%03d', math.floor(time[2] / 1000))
       .. ' deposit'
   if id ~= '' then entry = entry .. ' ' .. id end
-  redis.call('LPUSH', KEYS[2], entry)
-  if length >= limit then redis.call('LTRIM', KEYS[2], 0, limit - 1) end
+  refused = redis.pcall('LPUSH', KEYS[2], entry)
+  refused = type(refused) == 'table' and refused.err
 end
-return keep('ok ' .. left)
+if not refused then
+  refused = keep('ok ' .. left)
+  if refused and length then redis.pcall('LPOP', KEYS[2]) end
+end
+if refused then
+  redis.call('INCRBY', KEYS[1], '-' .. amount)
+  return 'refused ' .. refused
+end
+return 'ok ' .. left

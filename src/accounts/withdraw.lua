@@ -7,29 +7,40 @@
 -- ARGV  1 amount, 2 history limit, 3 strategy, 4 idempotency key or '', 5 milliseconds that the
 --       record lives, 6 token or ''
 -- reply 'ok BALANCE' | 'insufficient BALANCE' | 'missing' | 'lock_lost' | '=' and a recorded one,
---       or 'corrupt' | 'wrongtype history' | 'wrongtype record' | 'mismatch': nothing was changed
+--       or 'corrupt' | 'wrongtype history' | 'wrongtype record' | 'mismatch' | 'refused ERROR':
+--       nothing was changed
 --
--- Numbers in Lua are doubles, so amounts stay text. DECRBY is the first write; whatever could fail
--- is checked before it, since a script is not rolled back.
+-- Numbers in Lua are doubles, so amounts stay text. A script is not rolled back, so whatever could
+-- fail is done or checked before DECRBY. What may be forbidden behind it (an ACL without LPUSH, say)
+-- is taken back by hand: only there, since taking back disturbs those who watch the balance.
 local amount, limit, strategy = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local id, ttl, token = ARGV[4], ARGV[5], ARGV[6]
 local record_key = id ~= '' and KEYS[3]
 local lock_key = token ~= '' and KEYS[#KEYS]
 local ours = lock_key and redis.pcall('GET', lock_key) == token
 
+-- Where DEL is forbidden the lock ends with its lease.
 local function answer(words)
-  if ours then redis.call('DEL', lock_key) end
+  if ours then redis.pcall('DEL', lock_key) end
   return words
 end
 
+-- Nil, or the error of a refused SET.
 local function keep(words)
-  if record_key then redis.call('SET', record_key, 'withdraw ' .. amount .. ' ' .. words, 'PX', ttl) end
-  return answer(words)
+  if not record_key then return end
+  local kept = redis.pcall('SET', record_key, 'withdraw ' .. amount .. ' ' .. words, 'PX', ttl)
+  return kept.err
+end
+
+-- What a failed read means: a key of another type has a name of its own.
+local function failed(what, failure)
+  if string.sub(failure.err, 1, 9) == 'WRONGTYPE' then return answer(what) end
+  return answer('refused ' .. failure.err)
 end
 
 if record_key then
   local record = redis.pcall('GET', record_key)
-  if type(record) == 'table' then return answer('wrongtype record') end
+  if type(record) == 'table' then return failed('wrongtype record', record) end
   if record then
     local same = 'withdraw ' .. amount .. ' '
     if string.sub(record, 1, #same) ~= same then return answer('mismatch') end
@@ -40,24 +51,38 @@ if lock_key and not ours then return 'lock_lost' end
 
 local balance = redis.pcall('GET', KEYS[1])
 if not balance then return answer('missing') end
-if type(balance) == 'table' or (balance ~= '0' and not string.find(balance, '^[1-9]%d*$'))
-    or #balance > 19 or (#balance == 19 and balance > '9223372036854775807') then
+if type(balance) == 'table' then return failed('corrupt', balance) end
+if (balance ~= '0' and not string.find(balance, '^[1-9]%d*$')) or #balance > 19
+    or (#balance == 19 and balance > '9223372036854775807') then
   return answer('corrupt')
 end
 local length = limit > 0 and redis.pcall('LLEN', KEYS[2])
-if type(length) == 'table' then return answer('wrongtype history') end
+if type(length) == 'table' then return failed('wrongtype history', length) end
 if #balance < #amount or (#balance == #amount and balance < amount) then
-  return keep('insufficient ' .. balance)
+  local refused = keep('insufficient ' .. balance)
+  return answer(refused and 'refused ' .. refused or 'insufficient ' .. balance)
+end
+local time = length and redis.call('TIME')
+if length and length >= limit then  -- makes room for one; a limit of 1 leaves none, which is 1 to 0
+  redis.call('LTRIM', KEYS[2], limit > 1 and 0 or 1, limit > 1 and limit - 2 or 0)
 end
 
 local left = redis.call('DECRBY', KEYS[1], amount)
 if left < 9007199254740992 then left = string.format('%.0f', left) else left = redis.call('GET', KEYS[1]) end
+local refused
 if length then
-  local time = redis.call('TIME')
   local entry = amount .. ' ' .. left .. ' ' .. time[1] .. string.format('%03d', math.floor(time[2] / 1000))
       .. ' ' .. strategy
   if id ~= '' then entry = entry .. ' ' .. id end
-  redis.call('LPUSH', KEYS[2], entry)
-  if length >= limit then redis.call('LTRIM', KEYS[2], 0, limit - 1) end
+  refused = redis.pcall('LPUSH', KEYS[2], entry)
+  refused = type(refused) == 'table' and refused.err
 end
-return keep('ok ' .. left)
+if not refused then
+  refused = keep('ok ' .. left)
+  if refused and length then redis.pcall('LPOP', KEYS[2]) end
+end
+if refused then
+  redis.call('DECRBY', KEYS[1], '-' .. amount)
+  return answer('refused ' .. refused)
+end
+return answer('ok ' .. left)

@@ -65,6 +65,7 @@ result<view> read_view(const engine::answer& said, const settings& rules, const 
         return seen;
     }
     if (length_reply.is_failure() && rules.history_limit > 0) {
+        if (!length_reply.failed_with("WRONGTYPE")) return wire::to_error(length_reply);
         return error{errc::wrong_type,
                      "key '" + asked.keys.history +
                          "' should hold the account's history and holds another type; nothing was changed"};

@@ -95,7 +95,9 @@ bool exclusive_channel::reusable() const noexcept {
 }
 
 std::string exclusive_channel::condition() const {
-    return (link_ && link_->ready() ? "waiting for " : "connecting to ") + at_.settings.redacted();
+    if (!link_) return "not connected to " + at_.settings.redacted();
+    if (link_->ready()) return "waiting for " + at_.settings.redacted();
+    return "connecting to " + at_.settings.redacted() + " (" + link_->trouble() + ")";
 }
 
 }  // namespace redislock::engine

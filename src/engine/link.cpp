@@ -129,6 +129,7 @@ void link::greet() {
     said_.clear();
     connection_->append(handshake.bytes());
     last_failure_.message = "connected, but the server did not answer the greeting";
+    if (at_.tls) last_failure_.message += "; does it speak TLS on this port?";
     flush();
 }
 
@@ -167,7 +168,7 @@ void link::take_replies() {
     while (state_ == state::greeting || state_ == state::ready) {
         auto got = connection_->next();
         if (!got) {
-            lost(got.error());
+            lost({got.error().code, at_.settings.redacted() + ": " + got.error().message});
             return;
         }
         if (!*got) return;

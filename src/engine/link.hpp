@@ -51,6 +51,8 @@ public:
     void open();
 
     bool ready() const noexcept { return state_ == state::ready; }
+    /// What is wrong with a link that is not ready, in words.
+    const std::string& trouble() const noexcept { return last_failure_.message; }
     bool empty() const noexcept { return offered_.empty(); }
     bool congested() const noexcept { return connection_ && connection_->has_unwritten(); }
     /// When the last reply came.
@@ -95,7 +97,7 @@ private:
     std::shared_ptr<wire::lookup> lookup_;
     wire::addresses addresses_;
     std::size_t next_address_ = 0;
-    error last_failure_{errc::connection_failed, "not connected"};
+    error last_failure_{errc::connection_failed, "no answer yet"};
     std::unique_ptr<wire::connection> connection_;
     poller::token token_ = 0;
     wire::greeting greeting_;
