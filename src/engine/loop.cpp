@@ -16,7 +16,8 @@ void loop::mark_dirty(flushable& which) {
 }
 
 void loop::forget(flushable& which) noexcept {
-    if (which.dirty) std::erase(dirty_, &which);
+    // Its place stays, empty: a flush may be walking through the list.
+    if (which.dirty) std::replace(dirty_.begin(), dirty_.end(), &which, static_cast<flushable*>(nullptr));
 }
 
 void loop::log(log_level level, std::string text) {
@@ -29,12 +30,14 @@ nanos loop::backoff(std::uint32_t attempt, nanos least, nanos most) noexcept {
 }
 
 void loop::flush() {
-    while (!dirty_.empty()) {
-        flushable* next = dirty_.back();
-        dirty_.pop_back();
-        next->dirty = false;
-        next->flush();
+    // First come, first served; a flush may make others dirty, or take one of them away.
+    for (std::size_t i = 0; i < dirty_.size(); ++i) {
+        if (flushable* next = dirty_[i]) {
+            next->dirty = false;
+            next->flush();
+        }
     }
+    dirty_.clear();
     // Only an earlier deadline needs a new arming; a later one is found out when this one passes.
     if (timers_.earliest() < armed_at_) {
         armed_at_ = timers_.earliest();

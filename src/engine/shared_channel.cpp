@@ -224,7 +224,7 @@ void shared_channel::abandon(slot& which, bool overdue) {
 std::string shared_channel::condition() const {
     if (link_ && link_->ready()) return "waiting for " + at_.settings.redacted();
     std::string text = "not connected to " + at_.settings.redacted();
-    const std::string& why = link_ ? link_->trouble() : last_failure_;
+    const std::string& why = last_failure_.empty() && link_ ? link_->trouble() : last_failure_;
     if (!why.empty()) text += " (" + why + ")";
     return text;
 }
