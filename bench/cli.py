@@ -1,10 +1,14 @@
 """`python -m bench`: run the rows, keep the JSON, print the table.
 
-python -m bench                        all rows, five rounds: half an hour
-python -m bench --quick                all rows, briefly: do the parts work?
-python -m bench --only asyncio gevent  these rows
-python -m bench table [FILE]           the tables of a result, as Markdown
-python -m bench table --into README.md put the goals between README's two marks
+    pip install . && pip install --group bench   redislock and the other contestants
+    python -m bench                              all rows, five rounds: half an hour
+    python -m bench --quick                      all rows, briefly: do the parts work?
+    python -m bench --only asyncio gevent        these rows
+    python -m bench table [FILE]                 the tables of a result, as Markdown
+    python -m bench table --into README.md       put the goals between README's two marks
+
+On a machine that others use as well, --patience 60 waits up to a minute for a quiet moment before
+each run, and ratios say more than rates. Each run's `others` tells how busy the rest was.
 """
 
 from __future__ import annotations
@@ -88,7 +92,7 @@ def _prefer_own_redis() -> None:
 def _measure(rows: list[Row], plan: Plan, command: str) -> tuple[dict[str, Any], bool]:
     from redislock._server import PrivateServer
 
-    with PrivateServer(port=0) as server:
+    with PrivateServer(port=None if plan.unix else 0) as server:
         course = Course(server, plan, _say)
         result = {
             "command": command,
@@ -98,7 +102,7 @@ def _measure(rows: list[Row], plan: Plan, command: str) -> tuple[dict[str, Any],
             "versions": machine.versions(),
             "plan": dataclasses.asdict(plan),
             "script_sha1": work.sha1(),
-            "rows": {row.name: judge.judge_row(row, *course.run_row(row)) for row in rows},
+            "rows": {row.name: judge.judge_row(row, plan, *course.run_row(row)) for row in rows},
         }
         return result, course.failed
 

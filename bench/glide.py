@@ -33,7 +33,11 @@ def _call_maker(client: Any, job: Job) -> Callable[[int], Call]:
 
 
 def _settings(module: Any, job: Job) -> Any:
-    address = module.NodeAddress("127.0.0.1", job.port)
+    path, port = job.address
+    if path is None:
+        address = module.NodeAddress("127.0.0.1", port)
+    else:
+        address = module.NodeAddress(unix_socket_path=path)
     return module.GlideClientConfiguration([address], request_timeout=TIMEOUT_MS)
 
 

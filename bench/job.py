@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import urllib.parse
 from typing import Any
 
 
@@ -14,7 +15,8 @@ class Job:
     """The module of this folder that knows the client."""
     kind: str
     """How it is called: sync, threads, asyncio, gevent, or a way of the family's own."""
-    port: int
+    url: str
+    """The server's: redis://127.0.0.1:port or unix:///path."""
     server_pid: int
     core: int | None
     """Where the process pins itself; None: nowhere."""
@@ -29,9 +31,12 @@ class Job:
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
-    def url(self) -> str:
-        """The server's address."""
-        return f"redis://127.0.0.1:{self.port}"
+    def address(self) -> tuple[str | None, int | None]:
+        """The unix socket's path, or the port."""
+        parts = urllib.parse.urlsplit(self.url)
+        if parts.scheme == "unix":
+            return urllib.parse.unquote(parts.path), None
+        return None, parts.port
 
 
 @dataclasses.dataclass

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from bench.job import Sample
+    from bench.rounds import Plan
     from bench.rows import Goal, Row
 
 FIGURES: Final = ("rate", "cpu", "p50", "p99", "bytes_per_operation", "growth")
@@ -28,7 +29,7 @@ def _judge(goal: Goal, samples: dict[str, list[Sample]]) -> dict[str, Any]:
     ours = [getattr(each, goal.figure) for each in samples.get(goal.who, [])]
     if goal.against is not None:
         theirs = [getattr(each, goal.figure) for each in samples.get(goal.against, [])]
-        ours = [a / b for a, b in zip(ours, theirs, strict=False)]
+        ours = [a / b for a, b in zip(ours, theirs, strict=False) if a is not None and b]
     if ours:
         measured = statistics.median(ours)
         met = measured >= goal.bound if goal.at_least else measured <= goal.bound
@@ -36,10 +37,12 @@ def _judge(goal: Goal, samples: dict[str, list[Sample]]) -> dict[str, Any]:
     return verdict
 
 
-def judge_row(row: Row, samples: dict[str, list[Sample]], missing: dict[str, str]) -> dict[str, Any]:
+def judge_row(
+    row: Row, plan: Plan, samples: dict[str, list[Sample]], missing: dict[str, str]
+) -> dict[str, Any]:
     """All that is to be kept of a row."""
     return {
-        "title": row.title,
+        "title": row.title.format(**dataclasses.asdict(plan)),
         "users": row.users,
         "accounts": row.accounts,
         "contestants": {

@@ -47,9 +47,11 @@ def _run(job: Job, requests: int, pipeline: int) -> dict[str, float]:
     program = find()
     if program is None:
         raise FileNotFoundError(MISSING)
+    path, port = job.address
+    where = ["-p", str(port)] if path is None else ["-s", path]
     settings = ["-c", str(job.users), "-P", str(pipeline), "-n", str(requests), "--csv"]
     said = subprocess.run(
-        [program, "-p", str(job.port), *settings, *withdraw_command(user_name(0))],
+        [program, *where, *settings, *withdraw_command(user_name(0))],
         check=True,
         capture_output=True,
         text=True,

@@ -153,7 +153,7 @@ _STRATEGIES = {
 def blocking(job: Job) -> Iterator[Callable[[int], Call]]:
     """Calls for a thread or a greenlet, all on one client with its pool."""
     strategy = _STRATEGIES[job.options.get("strategy", "lua")]
-    with redis.Redis(port=job.port) as client:
+    with redis.Redis.from_url(job.url) as client:
         yield lambda index: strategy(client, user_name(index % job.accounts))
 
 
@@ -164,8 +164,8 @@ async def cooperative(job: Job) -> AsyncIterator[Callable[[int], Call]]:
     The pool queues callers beyond the connections it has; the default one refuses them, which an
     open loop meets whenever the machine pauses.
     """
-    pool = redis.asyncio.BlockingConnectionPool(
-        max_connections=CONNECTIONS, timeout=QUEUE_SECONDS, port=job.port
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
+        job.url, max_connections=CONNECTIONS, timeout=QUEUE_SECONDS
     )
     async with redis.asyncio.Redis.from_pool(pool) as client:
         yield lambda index: _by_script(client, user_name(index % job.accounts))

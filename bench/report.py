@@ -80,11 +80,12 @@ def _setting(result: dict[str, Any]) -> str:
     machine, plan, versions = result["machine"], result["plan"], result["versions"]
     named = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
     pinned = "server and client on one core each" if machine["pinned"] else "not pinned"
+    where = "a unix socket" if plan["unix"] else "loopback TCP"
     return (
-        f"`{result['command']}` on {result['date']}: {result['server']}; {machine['processor']}, "
-        f"{machine['cores']} cores, {pinned}; Python {machine['python']}, {named}. Medians of "
-        f"{plan['rounds']} alternating rounds of {plan['duration']:g} s; ratios are taken within "
-        f"a round. Latency at {plan['rate']:,.0f} calls/s, from the moment a call was to begin."
+        f"`{result['command']}` on {result['date']}: {result['server']} over {where}; "
+        f"{machine['processor']}, {machine['cores']} cores, {pinned}; Python {machine['python']}, "
+        f"{named}. Medians of {plan['rounds']} alternating rounds of {plan['duration']:g} s; ratios "
+        "are taken within a round. Latency counts from the moment at which a call was to begin."
     )
 
 

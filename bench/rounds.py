@@ -42,6 +42,10 @@ class Plan:
     """Of the open loop, calls per second."""
     in_flight: int = 20_000
     flat: int = 10_000_000
+    unix: int = 0
+    """1: over a unix socket. 0: over loopback TCP."""
+    pin: int = 1
+    """1: the server on one core, each client on another. 0: all of them wherever they like."""
     patience: float = 0.0
     """How long to wait for a quiet machine before each run, in seconds."""
 
@@ -56,11 +60,8 @@ class Course:
         self._plan = plan
         self._say = say
         self.failed = False
-        if server.port is None:
-            raise ValueError("the server must listen on a loopback port")
-        self._port = server.port
-        self._books: Any = redis.Redis(port=self._port)
-        self.server_core, self.client_core = machine.two_cores()
+        self._books: Any = redis.Redis.from_url(server.url)
+        self.server_core, self.client_core = machine.two_cores() if plan.pin else (None, None)
         machine.pin_server(server.pid, self.server_core)
         work.check_command(self._books, server.url)
 
@@ -90,7 +91,7 @@ class Course:
         return Job(
             family=contestant.family,
             kind=contestant.kind,
-            port=self._port,
+            url=self._server.url,
             server_pid=self._server.pid,
             core=self.client_core,
             warmup=plan.warmup,

@@ -54,6 +54,7 @@ class Row:
 
     name: str
     title: str
+    """For a reader; the plan's figures are put into its braces."""
     users: int
     contestants: tuple[Contestant, ...]
     goals: tuple[Goal, ...] = ()
@@ -102,7 +103,13 @@ ROWS: Final = (
         "sync",
         "sync, one thread",
         1,
-        (_ours("sync"), _redis_py("sync"), _glide("sync"), _benchmark(1)),
+        (
+            _ours("sync"),
+            _redis_py("sync"),
+            _glide("sync"),
+            _benchmark(1),
+            Contestant("a bare socket", "bare_socket", "sync"),
+        ),
         (
             Goal("cpu", 1 / 3, "redis-py"),
             Goal("cpu", 1 / 5, "GLIDE"),
@@ -215,7 +222,7 @@ ROWS: Final = (
     ),
     Row(
         "in-flight",
-        "memory per operation in flight",
+        "memory per operation, {in_flight:,} in flight",
         1,
         (_memory("core", "in_flight_core"), _memory("asyncio", "in_flight_asyncio")),
         (
@@ -225,7 +232,7 @@ ROWS: Final = (
     ),
     Row(
         "flat",
-        "growth of resident memory over 10 million operations",
+        "growth of resident memory over {flat:,} operations",
         64,
         (_memory("asyncio", "flat_asyncio"), _memory("native", "flat_native")),
         (Goal("growth", MIB, who="asyncio"), Goal("growth", MIB, who="native")),
@@ -233,7 +240,7 @@ ROWS: Final = (
     ),
     Row(
         "latency",
-        "latency at an equal fixed rate (asyncio)",
+        "latency at {rate:,.0f} calls/s, asyncio",
         1,
         (_ours("latency"), _redis_py("latency"), _glide("latency")),
         (Goal("p50", 1, "redis-py"), Goal("p99", 1, "redis-py"), Goal("p99", 1, "GLIDE")),

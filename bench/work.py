@@ -91,5 +91,10 @@ def check_command(server: Any, url: str) -> None:
             server.config_set("slowlog-log-slower-than", -1)
     said = [entry["command"].decode() for entry in server.slowlog_get(16)]
     server.slowlog_reset()
+    if any(words.startswith("EVAL ") for words in said):
+        raise BooksError(
+            f"the installed redislock was built from another {SCRIPT.name} than that in src/; "
+            "install it again: pip install ."
+        )
     if not result or " ".join(withdraw_command(user)) not in said:
         raise BooksError(f"redislock sends other words than the contestants: {said}")
