@@ -47,7 +47,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
             f"--{field.name.replace('_', '-')}",
             type=type(field.default),
             metavar="N",
-            help=f"default {field.default:g}",
+            help=f"default {field.default:,}",
         )
     parser.add_argument("--output", type=Path, help="default bench/results/DATE.json")
     parser.set_defaults(into=None, file=None)
