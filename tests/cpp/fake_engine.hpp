@@ -48,7 +48,10 @@ public:
 
     /// Says that everything sent so far is on its way.
     void write() const {
-        for (const auto& each : sent) each->offered = true;
+        for (const auto& each : sent) {
+            each->offered = true;
+            each->carrier = reinterpret_cast<const link*>(this);  // only ever compared
+        }
     }
     /// The commands of the oldest unit, as a person would type them: "GET k | TIME".
     std::string oldest() const {
