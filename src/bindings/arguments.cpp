@@ -18,6 +18,7 @@ std::string type_name(const py::object& given) {
 }
 
 bool is_integer(const py::object& given) {
+    if (PyLong_CheckExact(given.ptr()) != 0) return true;
     return PyIndex_Check(given.ptr()) != 0 && PyBool_Check(given.ptr()) == 0 && type_name(given) != "bool_";
 }
 

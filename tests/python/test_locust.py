@@ -8,13 +8,14 @@ import subprocess
 import sys
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 import redislock
 
-pytest.importorskip("locust")
+pytestmark = pytest.mark.skipif(find_spec("locust") is None, reason="locust is not installed")
 
 LOCUSTFILE = Path(__file__).parents[2] / "locust" / "locustfile.py"
 STRATEGIES = ("withdraw_lua", "withdraw_lock", "withdraw_watch")
