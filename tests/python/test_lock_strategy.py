@@ -90,3 +90,25 @@ def test_a_lock_of_another_type_is_no_lock_of_ours(client, user, raw, lock):
         client.withdraw_lock(user, 1, lock_wait=0.01)
     assert client.balance(user) == 10
     assert raw.lrange(lock, 0, -1) == ["what is this"]
+
+
+# Fencing: whoever lost the lock between looking and committing changes nothing.
+def test_a_lock_that_is_taken_away_before_the_commit_is_lost(client, user, raw, lock):
+    client.init(user, 100_000)
+    stop = threading.Event()
+
+    def take_away():
+        while not stop.is_set():
+            raw.delete(lock)
+
+    thief = threading.Thread(target=take_away)
+    thief.start()
+    seen = []
+    give_up = time.monotonic() + 20
+    while "lock_lost" not in seen and time.monotonic() < give_up:
+        seen.append(str(client.withdraw_lock(user, 1).status))
+    stop.set()
+    thief.join()
+    assert set(seen) - {"ok"} == {"lock_lost"}
+    assert client.balance(user) == 100_000 - seen.count("ok")
+    assert len(client.history(user)) == min(1000, seen.count("ok"))
