@@ -30,8 +30,12 @@ nanos loop::backoff(std::uint32_t attempt, nanos least, nanos most) noexcept {
 }
 
 void loop::flush() {
-    // First come, first served; a flush may make others dirty, or take one of them away.
+    // In a random order, as it is between connections: any fixed one favours somebody, and callers
+    // in step on memory:// would never meet between WATCH and EXEC. A flush may make others dirty,
+    // or take one of them away.
     for (std::size_t i = 0; i < dirty_.size(); ++i) {
+        const std::size_t left = dirty_.size() - i;
+        if (left > 1) std::swap(dirty_[i], dirty_[i + static_cast<std::size_t>(random_.below(left))]);
         if (flushable* next = dirty_[i]) {
             next->dirty = false;
             next->flush();

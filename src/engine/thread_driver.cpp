@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <thread>
 
 namespace redislock::engine {
 namespace {
@@ -49,12 +50,14 @@ void thread_driver::see_off(std::unique_lock<std::mutex>& lock, const operation&
 }
 
 void thread_driver::lead_once(std::unique_lock<std::mutex>& lock, nanos until) {
-    led_ = true;
-    reactor_->flush();
+    led_ = true;  // everything was flushed by whoever submitted or led last
     const nanos left = until == never ? never : std::max<nanos>(0, until - monotonic_now());
     const nanos timeout = reactor_->has_work() ? 0 : left;
     lock.unlock();
     reactor_->loop().poller().wait(timeout);
+    // On memory:// there is always work: without this a thread would begin and end its operation
+    // before another could begin, and callers that race would look as if they never did.
+    if (timeout == 0) std::this_thread::yield();
     lock.lock();
     reactor_->turn();
     reactor_->flush();
