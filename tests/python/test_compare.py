@@ -328,8 +328,7 @@ def start(*arguments, **environment):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # pydantic, on which typer stands, leaks at its import; ours are looked for in this process.
-        env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0", **environment},
+        env={**os.environ, **environment},
     )
 
 
