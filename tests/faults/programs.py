@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,11 @@ from textwrap import dedent
 
 HERE = str(Path(__file__).parent)
 PRELUDE = f"import sys; sys.path.insert(0, {HERE!r})\n"
+
+
+def environment() -> dict[str, str]:
+    """Return the environment, but for leaks: programs that end in the middle of everything have some."""
+    return os.environ | {"ASAN_OPTIONS": f"{os.environ.get('ASAN_OPTIONS', '')}:detect_leaks=0"}
 
 
 def start(source: str, *arguments: str, **options: object) -> subprocess.Popen[str]:
@@ -19,6 +25,7 @@ def start(source: str, *arguments: str, **options: object) -> subprocess.Popen[s
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env=environment(),
         **options,  # type: ignore[call-overload]
     )
 

@@ -65,9 +65,24 @@ async def cancel_after(task, steps):
     return (await asyncio.gather(task, return_exceptions=True))[0]
 
 
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run_loop(request):
+    """Run a coroutine in a new event loop of either kind."""
+    module = pytest.importorskip(request.param)
+
+    def run_in_new_loop(main):
+        loop = module.new_event_loop()
+        try:
+            loop.run_until_complete(main)
+        finally:
+            loop.close()
+
+    return run_in_new_loop
+
+
 @pytest.mark.parametrize("keyed", [False, True], ids=["once", "keyed"])
 @pytest.mark.parametrize("how", CHANGES)
-def test_27_cancelled_after_every_number_of_steps(how, keyed, server, raw, user):
+def test_27_cancelled_after_every_number_of_steps(how, keyed, run_loop, server, raw, user):
     async def run():
         async with redislock.asyncio.Client(server.url, max_connections=LANES) as client:
             await client.init(user, 10**6)
@@ -83,7 +98,7 @@ def test_27_cancelled_after_every_number_of_steps(how, keyed, server, raw, user)
             eventually(lambda: not raw.exists(client.keys(user)["lock"]), 1)
             await still_works(client, user)
 
-    asyncio.run(run())
+    run_loop(run())
 
 
 @pytest.mark.parametrize("how", CHANGES)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 from changes import CHANGES, after, change
+from fake_server import FakeServer
 from waiting import at_most, eventually, in_background
 
 import redislock.asyncio
@@ -129,6 +130,33 @@ def test_15_clusterdown_is_reported_as_not_applied(start_server, connect):
     for how in CHANGES:
         with pytest.raises(ServerError, match="CLUSTERDOWN"):
             change(client, how, "alice")
+
+
+SAID = {
+    b"-MOVED 866 127.0.0.1:6381\r\n": RedirectedError,
+    b"-ASK 866 127.0.0.1:6381\r\n": RedirectedError,
+    b"-TRYAGAIN Multiple keys request during rehashing of slot\r\n": ServerError,
+    b"-CROSSSLOT Keys in request don't hash to the same slot\r\n": ServerError,
+    b"-CLUSTERDOWN The cluster is down\r\n": ServerError,
+    b"-ERR something that nobody has heard of\r\n": ServerError,
+}
+
+
+@pytest.mark.parametrize("said", SAID, ids=lambda said: said.split()[0].decode())
+@pytest.mark.parametrize("how", CHANGES)
+def test_15_whatever_a_node_says_while_slots_move_is_told_once(how, said, connect):
+    def answer(words):
+        if words[0] in (b"MULTI", b"EXEC") and len(peer.asked) <= 3:  # of the greeting
+            return {b"MULTI": b"+OK\r\n", b"EXEC": b"*0\r\n"}[words[0]]
+        return said
+
+    with FakeServer(answer) as peer:
+        client = connect(peer.url)
+        with pytest.raises(SAID[said]) as caught, at_most(1):
+            change(client, how, "alice", "order")
+        assert type(caught.value) is SAID[said]
+        assert said[1:].split()[0].decode() in str(caught.value)
+        assert sum(words[0] == b"EVALSHA" for words in peer.asked) <= 1
 
 
 # --- 16: scripts are forgotten

@@ -7,7 +7,7 @@ import time
 
 import programs
 import pytest
-from waiting import eventually
+from waiting import eventually, in_background
 
 INTERRUPTED = """
     import signal, sys, threading, time, redislock
@@ -191,3 +191,47 @@ def test_26_a_signal_handler_that_does_not_raise_interrupts_nothing(proxy, serve
     time.sleep(0.06)
     proxy.release()
     assert programs.finish(program) == "998 3\n"
+
+
+@pytest.mark.threads
+def test_26_a_storm_of_signals_beside_busy_threads(server, connect, user):
+    client = connect(server.url)
+    client.init(user, 10**6)
+    program = programs.start(
+        """
+        import signal, sys, threading, redislock
+        client, user = redislock.Client(sys.argv[1]), sys.argv[2]
+        stop, ok, begun = False, [0] * 5, 0
+        def work(number):
+            while not stop:
+                ok[number] += client.withdraw(("lua", "watch", "lock")[number % 3], user, 1).status == "ok"
+        threads = [threading.Thread(target=work, args=(each,)) for each in range(4)]
+        for each in threads: each.start()
+        print("ready")
+        interrupted = 0
+        while interrupted < 60:
+            try:
+                while True:
+                    begun += 1
+                    ok[4] += client.withdraw(("lua", "watch", "lock")[begun % 3], user, 1).status == "ok"
+            except KeyboardInterrupt:
+                interrupted += 1
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        print("enough")
+        stop = True
+        for each in threads: each.join()
+        client.close()
+        print(sum(ok), interrupted)
+        """,
+        server.url,
+        user,
+    )
+    assert program.stdout.readline() == "ready\n"
+    stopped = in_background(program.stdout.readline)
+    while not stopped.done():
+        os.kill(program.pid, signal.SIGINT)
+        time.sleep(0.004)
+    assert stopped.result() == "enough\n"
+    ok, interrupted = map(int, programs.finish(program).split())
+    assert ok <= 10**6 - client.balance(user) <= ok + interrupted
+    assert client.withdraw_lock(user, 1, lock_wait=0).status == "ok"

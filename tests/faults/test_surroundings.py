@@ -109,6 +109,7 @@ def test_34_an_evicting_memory_policy_is_named(policy, start_server, connect):
     said = subprocess.run(
         [sys.executable, "-m", "redislock", "health", "--url", server.url],
         capture_output=True,
+        env=programs.environment(),
         text=True,
         timeout=30,
         check=False,
@@ -118,6 +119,7 @@ def test_34_an_evicting_memory_policy_is_named(policy, start_server, connect):
     said = subprocess.run(
         [sys.executable, "-m", "redislock", "health", "--json", "--url", server.url],
         capture_output=True,
+        env=programs.environment(),
         text=True,
         timeout=30,
         check=False,
