@@ -14,6 +14,9 @@ namespace {
 class customer final : public lane_waiter {
 public:
     explicit customer(lane_pool& pool) : pool_(pool) {}
+    customer(const customer&) = delete;
+    customer& operator=(const customer&) = delete;
+    ~customer() { pool_.leave(*this); }
     void on_lane(std::unique_ptr<channel> granted, bool watching) override {
         own = lane(pool_, std::move(granted));
         own.watching = watching;
