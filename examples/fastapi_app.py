@@ -96,23 +96,17 @@ async def balance(client: AppClient, user: Annotated[str, Query(min_length=1)]) 
 
 
 @app.post("/withdraw_watch")
-async def withdraw_watch(
-    client: AppClient, user: User, amount: Amount, key: Key = None
-) -> JSONResponse:
+async def withdraw_watch(client: AppClient, user: User, amount: Amount, key: Key = None) -> JSONResponse:
     return answer(await client.withdraw_watch(user, amount, idempotency_key=key))
 
 
 @app.post("/withdraw_lua")
-async def withdraw_lua(
-    client: AppClient, user: User, amount: Amount, key: Key = None
-) -> JSONResponse:
+async def withdraw_lua(client: AppClient, user: User, amount: Amount, key: Key = None) -> JSONResponse:
     return answer(await client.withdraw_lua(user, amount, idempotency_key=key))
 
 
 @app.post("/withdraw_lock")
-async def withdraw_lock(
-    client: AppClient, user: User, amount: Amount, key: Key = None
-) -> JSONResponse:
+async def withdraw_lock(client: AppClient, user: User, amount: Amount, key: Key = None) -> JSONResponse:
     return answer(await client.withdraw_lock(user, amount, idempotency_key=key))
 
 

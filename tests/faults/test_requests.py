@@ -97,7 +97,7 @@ def test_7_no_retry_when_the_record_may_have_expired(how, proxy, connect, raw, u
     record = client.keys(user)["once"] + "others"
     charged = after(how, client.balance(user))
     # Applied, its answer lost, and the server out of reach until the record is gone.
-    proxy.cut("reply", size - 1)
+    proxy.cut("reply", size - 6)  # the length varies with the server's microseconds
     proxy.refuse()
     with pytest.raises(OutcomeUnknownError):
         change(client, how, user, "others")
