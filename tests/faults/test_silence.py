@@ -25,7 +25,7 @@ def ends_in_time(call, timeout):
     return caught.type
 
 
-@pytest.mark.parametrize("timeout", [0.05, 0.3])
+@pytest.mark.parametrize("timeout", [0.15, 0.3])
 @pytest.mark.parametrize("how", CHANGES)
 def test_21_half_open(how, timeout, proxy, connect, raw, user):
     client = connect(proxy.url, timeout=timeout)
