@@ -158,16 +158,24 @@ engine::task<result<std::optional<receipt>>> attempt(engine::context& with, engi
     co_return std::move(seen->decided);
 }
 
+// A deadline that passes in one attempt has its cause in the one before.
+error with_cause(error ended, const std::string& last_loss) {
+    const bool late = ended.code == errc::timed_out || ended.code == errc::outcome_unknown;
+    if (late && !last_loss.empty()) ended.message += " (" + last_loss + ")";
+    return ended;
+}
+
 }  // namespace
 
 outcome withdraw_watch(engine::context& with, const settings& rules, const change& asked) {
     std::uint32_t conflicts = 0;
     std::uint32_t losses = 0;
+    std::string last_loss;
     engine::lane lane;
     for (;;) {
         if (!lane) {
             auto granted = co_await with.exclusive();
-            if (!granted) co_return std::move(granted.error());
+            if (!granted) co_return with_cause(std::move(granted.error()), last_loss);
             lane = std::move(*granted);
         }
         auto tried = co_await attempt(with, lane, rules, asked);
@@ -181,16 +189,14 @@ outcome withdraw_watch(engine::context& with, const settings& rules, const chang
             pause = with.loop().backoff(conflicts - 1, least_backoff, most_backoff);
         } else if (tried.error().code == errc::lane_lost) {
             lane.give_up();  // the connection is gone: start again at WATCH on another, first at once
+            last_loss = tried.error().message;
             if (losses++ > 0) pause = with.loop().backoff(losses - 2, least_reconnect, most_reconnect);
         } else {
-            co_return std::move(tried.error());
+            co_return with_cause(std::move(tried.error()), last_loss);
         }
         if (pause > 0) {
             auto slept = co_await with.sleep(pause);
-            if (!slept) {
-                if (!tried) slept.error().message += " (" + tried.error().message + ")";
-                co_return std::move(slept.error());
-            }
+            if (!slept) co_return with_cause(std::move(slept.error()), last_loss);
         }
     }
 }

@@ -229,9 +229,11 @@ void shared_channel::abandon(slot& which, bool overdue) {
 }
 
 std::string shared_channel::condition() const {
-    if (link_ && link_->ready()) return "waiting for " + at_.settings.redacted();
-    std::string text = "not connected to " + at_.settings.redacted();
-    const std::string& why = last_failure_.empty() && link_ ? link_->trouble() : last_failure_;
+    const bool ready = link_ && link_->ready();
+    std::string text = (ready ? "waiting for " : "not connected to ") + at_.settings.redacted();
+    std::string why;
+    if (!ready) why = last_failure_.empty() && link_ ? link_->trouble() : last_failure_;
+    else if (failures_ > 0 || refusals_ > 0) why = last_failure_;  // nothing useful was said since
     if (!why.empty()) text += " (" + why + ")";
     return text;
 }
