@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 HELLO = b"%3\r\n$6\r\nserver\r\n$5\r\nredis\r\n$2\r\nid\r\n:7\r\n$5\r\nproto\r\n:3\r\n"
 
 
+def greeted(said: Answer) -> Callable[[list[bytes]], Answer]:
+    """Answer the rest of an exclusive connection's greeting well, and everything else with `said`."""
+    proof: dict[bytes, Answer] = {b"MULTI": b"+OK\r\n", b"EXEC": b"*0\r\n"}
+    return lambda words: proof.get(words[0], said)
+
+
 class FakeServer:
     """Answers each command by `answer(words)`; None closes the connection, b"" says nothing."""
 

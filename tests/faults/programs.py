@@ -19,7 +19,7 @@ def environment() -> dict[str, str]:
 
 def start(source: str, *arguments: str, **options: object) -> subprocess.Popen[str]:
     """Start a Python program; it reads and writes text lines."""
-    return subprocess.Popen(
+    process: subprocess.Popen[str] = subprocess.Popen(
         [sys.executable, "-u", "-c", PRELUDE + dedent(source), *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -28,6 +28,7 @@ def start(source: str, *arguments: str, **options: object) -> subprocess.Popen[s
         env=environment(),
         **options,  # type: ignore[call-overload]
     )
+    return process
 
 
 def finish(process: subprocess.Popen[str], seconds: float = 30.0) -> str:

@@ -276,12 +276,9 @@ class Proxy:
             self._selector.register(line, selectors.EVENT_READ, (pair, direction))
 
     def _connect(self) -> socket.socket | None:
-        if isinstance(self.target, int):
-            line, where = socket.socket(), ("127.0.0.1", self.target)
-        else:
-            line, where = socket.socket(socket.AF_UNIX), self.target
+        line = socket.socket(socket.AF_INET if isinstance(self.target, int) else socket.AF_UNIX)
         try:
-            line.connect(where)
+            line.connect(("127.0.0.1", self.target) if isinstance(self.target, int) else self.target)
         except OSError:
             line.close()
             return None
@@ -337,18 +334,19 @@ class Proxy:
             if time.monotonic() < pair.next_byte_at:
                 return
             pair.next_byte_at = time.monotonic() + self._interval
-        try:
-            while end.out:
-                chunk = end.out.popleft()
+        while end.out:
+            chunk = end.out.popleft()
+            try:
                 sent = end.line.send(chunk[:1] if slowly else chunk)
-                if chunk[sent:]:
-                    end.out.appendleft(chunk[sent:])
-                if slowly:
-                    return
-        except BlockingIOError:
-            end.out.appendleft(chunk)
-        except OSError:
-            self._close(pair, "fin")
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self._close(pair, "fin")
+                return
+            if chunk[sent:]:
+                end.out.appendleft(chunk[sent:])
+            if slowly or sent == 0:
+                return
 
     def _close(self, pair: _Pair, how: str) -> None:
         if pair in self._pairs:

@@ -7,7 +7,7 @@ from textwrap import dedent
 
 import programs
 import pytest
-from fake_server import FakeServer
+from fake_server import FakeServer, greeted
 from waiting import at_most, eventually, in_background
 
 from redislock import ClosedError, OutcomeUnknownError
@@ -245,11 +245,7 @@ ENDS = {
 
 @pytest.mark.parametrize("name", ENDS)
 def test_28_exit_code_0_and_no_hang(name, server):
-    def answer(words):
-        # Greets, and proves that MULTI is allowed; from then on nothing.
-        return {b"MULTI": b"+OK\r\n", b"EXEC": b"*0\r\n"}.get(words[0], b"")
-
-    with FakeServer(answer) as silent, at_most(15):
+    with FakeServer(greeted(b"")) as silent, at_most(15):
         programs.run(PREAMBLE + dedent(ENDS[name]), server.url, silent.url, seconds=20)
 
 
