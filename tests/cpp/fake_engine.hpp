@@ -34,7 +34,7 @@ public:
 
     void send(slot_ptr which) override { sent.push_back(std::move(which)); }
     void abandon(slot& which, bool overdue) override {
-        abandoned.push_back(overdue ? "overdue" : "left");
+        abandoned.emplace_back(overdue ? "overdue" : "left");
         which.listener = nullptr;
         if (which.offered) {
             which.abandoned = true;

@@ -237,7 +237,7 @@ public:
     request(std::vector<std::string> words, resend policy, nanos timeout = 5 * second)
         : operation_of(timeout), words_(std::move(words)), policy_(policy) {}
 
-private:
+protected:
     task<result<std::string>> body(context& with) override {
         auto slot = with.make_slot();
         slot->request.policy = policy_;
@@ -251,6 +251,8 @@ private:
         if (!said) co_return std::move(said.error());
         co_return texts_of(*said);
     }
+
+private:
     std::vector<std::string> words_;
     resend policy_;
 };
@@ -261,7 +263,7 @@ public:
     lane_request(std::vector<std::pair<std::string, resend>> steps, nanos timeout = 5 * second)
         : operation_of(timeout), steps_(std::move(steps)) {}
 
-private:
+protected:
     task<result<std::string>> body(context& with) override {
         auto own = co_await with.exclusive();
         if (!own) co_return std::move(own.error());
@@ -279,6 +281,8 @@ private:
         }
         co_return text;
     }
+
+private:
     std::vector<std::pair<std::string, resend>> steps_;
 };
 

@@ -33,11 +33,13 @@ public:
     }
     std::string code() { return told().substr(0, told().find(':')); }
 
-private:
+protected:
     engine::task<result<receipt>> body(engine::context& with) override {
         auto ended = co_await how_(with, rules_, asked_);
         co_return settle(with, std::move(ended));
     }
+
+private:
     maker how_;
     settings rules_;
     change asked_;

@@ -56,8 +56,8 @@ TEST(codec, reads_every_refusal) {
 }
 
 TEST(codec, senseless_answers_are_protocol_errors) {
-    for (auto text : {"", "=", "yes", "ok x", "ok -1", "ok 007", "ok 1 2", "ok 9223372036854775808", "==ok 1",
-                      " ok", "OK 1"}) {
+    for (const auto* text : {"", "=", "yes", "ok x", "ok -1", "ok 007", "ok 1 2", "ok 9223372036854775808",
+                             "==ok 1", " ok", "OK 1"}) {
         EXPECT_EQ(code_of(text), errc::protocol) << "'" << text << "'";
     }
     EXPECT_LT(outcome(std::string(10'000, 'x')).error().message.size(), 300U);
@@ -83,7 +83,7 @@ TEST(codec, records_read_back) {
 }
 
 TEST(codec, a_record_of_another_request_is_a_mismatch) {
-    for (auto text :
+    for (const auto* text :
          {"withdraw 4 ok 97", "deposit 3 ok 97", "withdraw 33 ok 1", "withdraw 03 ok 1", "", "garbage"}) {
         const auto judged = decode_record(text, "withdraw", asked_for());
         ASSERT_FALSE(judged.has_value()) << text;
@@ -108,7 +108,7 @@ TEST(codec, history_entries_read_back) {
         EXPECT_EQ(same->idempotency_key, entry.idempotency_key);
     }
     EXPECT_EQ(encode_entry({3, 97, 5, "lua", "k"}), "3 97 5 lua k");
-    for (auto text : {"", "3", "3 97", "x 97 5 lua", "3 x 5 lua", "3 97 x lua"})
+    for (const auto* text : {"", "3", "3 97", "x 97 5 lua", "3 x 5 lua", "3 97 x lua"})
         EXPECT_FALSE(decode_entry(text)) << text;
 }
 

@@ -23,7 +23,7 @@ class send_once final : public text_operation {
 public:
     explicit send_once(resend policy, nanos timeout = limit) : text_operation(timeout), policy_(policy) {}
 
-private:
+protected:
     text_task body(context& with) override {
         auto slot = with.make_slot();
         slot->request.policy = policy_;
@@ -32,6 +32,8 @@ private:
         if (!said) co_return std::move(said.error());
         co_return wire::to_text((*said)[0]);
     }
+
+private:
     resend policy_;
 };
 
@@ -40,7 +42,7 @@ class use_lane final : public text_operation {
 public:
     explicit use_lane(nanos timeout = limit) : text_operation(timeout) {}
 
-private:
+protected:
     text_task body(context& with) override {
         auto own = co_await with.exclusive();
         if (!own) co_return std::move(own.error());
@@ -58,12 +60,14 @@ public:
     explicit sleep_for(nanos duration, nanos timeout = limit)
         : text_operation(timeout), duration_(duration) {}
 
-private:
+protected:
     text_task body(context& with) override {
         auto slept = co_await with.sleep(duration_);
         if (!slept) co_return std::move(slept.error());
         co_return "slept " + std::to_string(with.elapsed() / millisecond) + " ms";
     }
+
+private:
     nanos duration_;
 };
 
@@ -72,7 +76,7 @@ class change_then_read final : public text_operation {
 public:
     explicit change_then_read(nanos timeout = limit) : text_operation(timeout) {}
 
-private:
+protected:
     text_task body(context& with) override {
         auto first = with.make_slot();
         first->request.policy = resend::recorded;
@@ -103,6 +107,8 @@ private:
             with.detach(std::move(slot), 3 * second, acquire.get());
         }
     };
+
+protected:
     text_task body(context& with) override {
         auto slot = with.make_slot();
         slot->request.policy = resend::token;

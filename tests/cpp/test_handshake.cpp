@@ -109,7 +109,7 @@ TEST(handshake, learns_its_id_from_hello_or_from_client_id) {
 }
 
 TEST(handshake, steps_down_where_hello_is_not_known) {
-    for (auto words :
+    for (const auto* words :
          {"ERR unknown command 'HELLO'", "ERR unknown command `HELLO`, with args beginning with: `3`",
           "NOPROTO unsupported protocol version", "NOPROTO sorry, this protocol version is not supported"}) {
         const auto judged = judge({}, {}, {refusal_of(words)});
@@ -126,7 +126,7 @@ TEST(handshake, steps_down_where_hello_is_not_known) {
 }
 
 TEST(handshake, a_refused_password_is_one_kind_of_error_in_every_dialect) {
-    for (auto words :
+    for (const auto* words :
          {"WRONGPASS invalid username-password pair or user is disabled.",
           "NOAUTH HELLO must be called with the client already authenticated", "ERR invalid password",
           "ERR AUTH <password> called without any password configured for the default user."}) {

@@ -21,7 +21,7 @@ class health_run final : public engine::operation_of<health_report> {
 public:
     health_run() : operation_of(5 * second) {}
 
-private:
+protected:
     engine::task<result<health_report>> body(engine::context& with) override { return health(with); }
 };
 
@@ -45,7 +45,7 @@ struct health_test : testing::Test {
     static std::vector<std::string> kinds(const health_report& of) {
         std::vector<std::string> found;
         for (const auto& each : of.warnings) {
-            for (auto word : {"evicted", "no persistence", "append-only", "refuses writes"}) {
+            for (const auto* word : {"evicted", "no persistence", "append-only", "refuses writes"}) {
                 if (each.find(word) != std::string::npos) found.emplace_back(word);
             }
         }
@@ -55,7 +55,7 @@ struct health_test : testing::Test {
 
 using words = std::vector<std::string>;
 
-const std::string good =
+constexpr const char* good =
     "# Server\r\nredis_version:7.0.15\r\nos:Linux\r\n\r\n# "
     "Memory\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n"
     "# Persistence\r\naof_enabled:1\r\n# Replication\r\nrole:master\r\n";
@@ -77,9 +77,9 @@ TEST_F(health_test, names_the_server_and_measures_the_second_ping) {
 }
 
 TEST_F(health_test, knows_the_relatives) {
-    EXPECT_EQ(report(good + "server_name:valkey\r\nvalkey_version:9.0.1\r\n").server, "valkey");
-    EXPECT_EQ(report(good + "server_name:valkey\r\nvalkey_version:9.0.1\r\n").version, "9.0.1");
-    EXPECT_EQ(report(good + "dragonfly_version:df-v1.2\r\n").server, "dragonfly");
+    EXPECT_EQ(report(std::string(good) + "server_name:valkey\r\nvalkey_version:9.0.1\r\n").server, "valkey");
+    EXPECT_EQ(report(std::string(good) + "server_name:valkey\r\nvalkey_version:9.0.1\r\n").version, "9.0.1");
+    EXPECT_EQ(report(std::string(good) + "dragonfly_version:df-v1.2\r\n").server, "dragonfly");
     EXPECT_EQ(report("something:else\n").server, "unknown");
     EXPECT_EQ(report("").server, "unknown");
 }

@@ -97,13 +97,13 @@ TEST(keys, adopted_balances_keep_their_names) {
 }
 
 TEST(keys, adopted_accounts_stay_in_one_slot_and_never_meet) {
-    for (auto text : {"acct:{user}:bal", "acct:{{user}}:bal", "{user}", "{shop}:{user}", "{user}:{shop}",
-                      "{shop}:{user}:bal", "{{user}}"}) {
+    for (const auto* text : {"acct:{user}:bal", "acct:{{user}}:bal", "{user}", "{shop}:{user}",
+                             "{user}:{shop}", "{shop}:{user}:bal", "{{user}}"}) {
         const auto scheme = scheme_of("", text);
         std::set<std::string> seen;
         std::size_t made = 0;
-        for (auto user : {"alice", "alice:history", "alice:lock", "alice:once:a", "bal", ":", "alice:bal",
-                          "alice:bal:history", "redislock:alice", "%"}) {
+        for (const auto* user : {"alice", "alice:history", "alice:lock", "alice:once:a", "bal", ":",
+                                 "alice:bal", "alice:bal:history", "redislock:alice", "%"}) {
             const auto keys = *scheme.keys_of(user);
             for (const auto& key : all_of(keys)) {
                 seen.insert(key);
@@ -123,7 +123,7 @@ TEST(keys, what_cannot_be_adopted_is_refused) {
         EXPECT_EQ(refused.error().code, errc::invalid_argument);
         EXPECT_NE(refused.error().message.find("user"), std::string::npos);
     }
-    for (auto text :
+    for (const auto* text :
          {"acct", "{user}:{user}", "{User}", "user", "acct:{user", "x{}y{user}", "a}b{user}", "x{{user}"}) {
         const auto refused = key_scheme::make("", text);
         ASSERT_FALSE(refused.has_value()) << text;
@@ -135,7 +135,7 @@ TEST(keys, what_cannot_be_adopted_is_refused) {
 TEST(keys, an_empty_user_or_a_prefix_with_braces_is_refused) {
     EXPECT_EQ(scheme_of("p").keys_of("").error().code, errc::invalid_argument);
     EXPECT_EQ(scheme_of("", "a:{user}").keys_of("").error().code, errc::invalid_argument);
-    for (auto prefix : {"{", "}", "a{b}", "{a}:"}) {
+    for (const auto* prefix : {"{", "}", "a{b}", "{a}:"}) {
         const auto refused = key_scheme::make(prefix, "");
         ASSERT_FALSE(refused.has_value());
         EXPECT_EQ(refused.error().code, errc::configuration);

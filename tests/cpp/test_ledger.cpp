@@ -36,8 +36,10 @@ public:
     explicit question(maker how)
         : engine::operation_of<T>(5 * second), how_(how), keys_(strategy_test::make_change().keys) {}
 
-private:
+protected:
     engine::task<result<T>> body(engine::context& with) override { return how_(with, keys_); }
+
+private:
     maker how_;
     account_keys keys_;
 };
@@ -141,11 +143,13 @@ public:
     settling(bool in_doubt, result<receipt> ended)
         : operation_of(5 * second), in_doubt_(in_doubt), ended_(std::move(ended)) {}
 
-private:
+protected:
     engine::task<result<receipt>> body(engine::context& with) override {
         with.in_doubt = in_doubt_;
         co_return settle(with, ended_);
     }
+
+private:
     bool in_doubt_;
     result<receipt> ended_;
 };

@@ -39,8 +39,8 @@ TEST(options, of_a_full_tcp_url) {
 }
 
 TEST(options, have_defaults_for_what_is_left_out) {
-    for (auto url : {"redis://", "redis://localhost", "localhost", "localhost:6379", ":6379", "redis:///0",
-                     "redis://localhost/", "localhost/0"}) {
+    for (const auto* url : {"redis://", "redis://localhost", "localhost", "localhost:6379", ":6379",
+                            "redis:///0", "redis://localhost/", "localhost/0"}) {
         const auto got = parsed(url);
         EXPECT_EQ(got.host, "localhost") << url;
         EXPECT_EQ(got.port, 6379) << url;
@@ -168,17 +168,17 @@ TEST(options, unix_paths_may_be_as_long_as_the_system_takes) {
 }
 
 TEST(options, messages_never_repeat_a_password) {
-    for (auto url : {"redis://bob:hunter2@host:bad",   "redis://bob:hunter2@host/x",
-                     "redis://bob:hunter2%@host",      "http://bob:hunter2@host",
-                     "redis://:hunter2@[::1",          "redis://bob:hunter2@ho st",
-                     "redis://bob:hunter2#@host",      "redis://bob:hunter2/more@host",
-                     "redis://bob:a/hunter2@host",     "redis://bob:a?hunter2@host",
-                     "redis://bob:1?b=hunter2@host",   "redis://bob:1?hunter2=b@host",
-                     "redis://bob:1?b&hunter2@host",   "redis://bob:1?hunter2@host",
-                     "redis://bob:1?hunter2=%zz@host", "redis://host?password=hunter2%",
-                     "redis://host:hunter2",           "unix://bob:a?hunter2@/run/x",
-                     "unix://bob:hunter2@run",         "bob:hunter2@host:x",
-                     "redis://bob:hunter2@host?db=x"}) {
+    for (const auto* url : {"redis://bob:hunter2@host:bad",   "redis://bob:hunter2@host/x",
+                            "redis://bob:hunter2%@host",      "http://bob:hunter2@host",
+                            "redis://:hunter2@[::1",          "redis://bob:hunter2@ho st",
+                            "redis://bob:hunter2#@host",      "redis://bob:hunter2/more@host",
+                            "redis://bob:a/hunter2@host",     "redis://bob:a?hunter2@host",
+                            "redis://bob:1?b=hunter2@host",   "redis://bob:1?hunter2=b@host",
+                            "redis://bob:1?b&hunter2@host",   "redis://bob:1?hunter2@host",
+                            "redis://bob:1?hunter2=%zz@host", "redis://host?password=hunter2%",
+                            "redis://host:hunter2",           "unix://bob:a?hunter2@/run/x",
+                            "unix://bob:hunter2@run",         "bob:hunter2@host:x",
+                            "redis://bob:hunter2@host?db=x"}) {
         EXPECT_EQ(refusal(url).message.find("hunter2"), std::string::npos)
             << url << ": " << refusal(url).message;
     }
@@ -202,7 +202,7 @@ TEST(options, can_be_set_one_by_one) {
     EXPECT_EQ(target.db, 2);
     EXPECT_EQ(target.password, "a b%") << "text of its own is not decoded";
     EXPECT_EQ(target.timeout, 10 * microsecond);
-    for (auto yes : {"true", "True", "1", "yes"}) {
+    for (const auto* yes : {"true", "True", "1", "yes"}) {
         target.tls.check_hostname = false;
         EXPECT_TRUE(set_option(target, "ssl_check_hostname", yes).has_value());
         EXPECT_TRUE(target.tls.check_hostname) << yes;

@@ -20,8 +20,10 @@ class tells final : public text_operation {
 public:
     explicit tells(std::string words) : text_operation(second), words_(std::move(words)) {}
 
-private:
+protected:
     text_task body(context& /*with*/) override { co_return words_; }
+
+private:
     std::string words_;
 };
 
@@ -39,6 +41,8 @@ private:
     void note(const std::string& what) const {
         if (notes_ != nullptr) notes_->push_back(name_ + " " + what);
     }
+
+protected:
     text_task body(context& with) override {
         const witness own{*this};
         for (int i = 0; i < rounds_; ++i) {
@@ -50,6 +54,8 @@ private:
         note("finished");
         co_return name_;
     }
+
+private:
     std::string name_;
     int rounds_;
     std::vector<std::string>* notes_;

@@ -181,7 +181,7 @@ class reader final : public operation_of<std::string> {
 public:
     using operation_of::operation_of;
 
-private:
+protected:
     task<result<std::string>> body(context& with) override {
         for (;;) {
             auto slot = with.make_slot();
@@ -244,7 +244,7 @@ TEST_F(resending, keeps_the_order_where_no_script_is_known) {
 
 TEST_F(resending, keeps_the_order_where_a_server_takes_no_changes) {
     std::vector<std::shared_ptr<request>> all;
-    for (auto word : {"ONE", "TWO", "THREE"}) all.push_back(ask(word, resend::once));
+    for (const auto* word : {"ONE", "TWO", "THREE"}) all.push_back(ask(word, resend::once));
     auto line = on.welcome(1);
     for (int i = 0; i < 3; ++i) line->say("-LOADING Redis is loading\r\n");
     on.settle();

@@ -26,8 +26,8 @@ TEST(status, names_read_back) {
 }
 
 TEST(status, unknown_names_are_none) {
-    for (auto name : {"", "OK", "ok ", "okay", "lua"}) EXPECT_FALSE(parse_status(name)) << name;
-    for (auto name : {"", "Lua", "ok", "redlock"}) EXPECT_FALSE(parse_strategy(name)) << name;
+    for (const auto* name : {"", "OK", "ok ", "okay", "lua"}) EXPECT_FALSE(parse_status(name)) << name;
+    for (const auto* name : {"", "Lua", "ok", "redlock"}) EXPECT_FALSE(parse_strategy(name)) << name;
 }
 
 TEST(error, every_code_has_a_name_of_its_own) {

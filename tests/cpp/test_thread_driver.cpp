@@ -21,7 +21,7 @@ public:
     explicit echo(std::string words, nanos timeout = 20 * second)
         : operation_of(timeout), words_(std::move(words)) {}
 
-private:
+protected:
     task<result<std::string>> body(context& with) override {
         auto slot = with.make_slot();
         slot->request.policy = resend::read;
@@ -30,6 +30,8 @@ private:
         if (!said) co_return std::move(said.error());
         co_return (*said)[0].text;
     }
+
+private:
     std::string words_;
 };
 
@@ -37,12 +39,14 @@ class nap final : public operation_of<std::string> {
 public:
     explicit nap(nanos duration) : operation_of(30 * second), duration_(duration) {}
 
-private:
+protected:
     task<result<std::string>> body(context& with) override {
         auto slept = co_await with.sleep(duration_);
         if (!slept) co_return std::move(slept.error());
         co_return std::string("rested");
     }
+
+private:
     nanos duration_;
 };
 
