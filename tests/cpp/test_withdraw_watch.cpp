@@ -163,7 +163,7 @@ TEST_F(watch_strategy, too_many_conflicts_are_the_outcome) {
 }
 
 TEST_F(watch_strategy, a_balance_that_is_none_is_reported) {
-    for (auto planted :
+    for (const auto& planted :
          {bulk("12.5"), bulk(""), bulk("-1"), refusal_of("WRONGTYPE Operation against a key")}) {
         const engine::fake_reactor fresh;
         auto own = fresh.submit<strategy_run>(&withdraw_watch, rules, make_change());

@@ -12,6 +12,12 @@ SAFE = ["lua", "lock", "watch"]
 every_strategy = pytest.mark.parametrize("strategy", SAFE)
 
 
+@pytest.fixture
+def client(connect):
+    """A face that is patient: many callers on a slow machine take their time."""
+    return connect(timeout=30)
+
+
 def counts(outcomes):
     unexpected = [each for each in outcomes if not isinstance(each, redislock.Result)]
     assert unexpected == []
@@ -43,7 +49,7 @@ def test_64_callers_on_one_account(client, strategy, user):
 def test_no_more_is_taken_than_there_is(client, strategy, user):
     client.init(user, 50)
     patience = {"lock": {"lock_wait": 10}, "watch": {"max_retries": 1000}}.get(strategy, {})
-    outcomes = client.together([[call(f"withdraw_{strategy}", user, 4, timeout=20, **patience)]] * 32)
+    outcomes = client.together([[call(f"withdraw_{strategy}", user, 4, **patience)]] * 32)
     assert counts(outcomes) == {"ok": 12, "insufficient": 20}
     assert client.balance(user) == 2
     check_books(client, user, 50, outcomes)
@@ -111,7 +117,7 @@ def test_a_lease_that_is_too_short_costs_no_money(client, user):
 
 
 def test_exclusive_connections_are_few_and_queued_for_fairly(connect, user):
-    client = connect(max_connections=2)
+    client = connect(max_connections=2, timeout=30)
     users = [f"{user}-{i}" for i in range(16)]
     for each in users:
         client.init(each, 10)

@@ -155,7 +155,8 @@ def test_a_key_may_be_a_kilobyte_long(client, change, user):
 
 
 @every_change
-def test_fifty_callers_with_one_key_make_one_charge(client, change, user):
+def test_fifty_callers_with_one_key_make_one_charge(connect, change, user):
+    client = connect(timeout=30)
     client.init(user, 1000)
     outcomes = client.together([[call(change, user, 3, idempotency_key="k")]] * 50)
     answered = [each for each in outcomes if isinstance(each, redislock.Result) and each.status == "ok"]
@@ -170,7 +171,8 @@ def test_fifty_callers_with_one_key_make_one_charge(client, change, user):
 
 
 @every_strategy
-def test_callers_with_keys_of_their_own_charge_once_each(client, strategy, user):
+def test_callers_with_keys_of_their_own_charge_once_each(connect, strategy, user):
+    client = connect(timeout=30)
     client.init(user, 1000)
     sequences = [
         [call(f"withdraw_{strategy}", user, 1, idempotency_key=f"k{i % 8}", **PATIENT[strategy])]
@@ -183,4 +185,4 @@ def test_callers_with_keys_of_their_own_charge_once_each(client, strategy, user)
     assert len({each.idempotency_key for each in client.history(user)}) == 8
 
 
-PATIENT = {"lua": {}, "lock": {"lock_wait": 10, "timeout": 20}, "watch": {"max_retries": 1000, "timeout": 20}}
+PATIENT = {"lua": {}, "lock": {"lock_wait": 30}, "watch": {"max_retries": 1000}}

@@ -16,6 +16,7 @@ def lock(client, user):
     return client.client.keys(user)["lock"]
 
 
+@pytest.mark.timing
 def test_a_lock_held_by_others_is_waited_for_and_then_busy(client, user, raw, lock):
     client.init(user, 10)
     raw.set(lock, "somebody else", px=60_000)
