@@ -60,6 +60,9 @@ void shared_channel::flush_retired() {
 void shared_channel::flush() {
     flush_retired();
     if (nothing_to_send() || !usable()) return;
+    // What was written behind a script call that has to be repeated may meet the same fate, and must
+    // not be overtaken by what comes later.
+    if (!again_.empty() && !link_->empty()) return;
     for (auto* line : {&again_, &pending_}) {
         while (!line->empty()) {
             link_->offer(std::move(line->front()));

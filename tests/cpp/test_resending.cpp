@@ -242,6 +242,29 @@ TEST_F(resending, keeps_the_order_where_no_script_is_known) {
     EXPECT_EQ(outcome_of(*all[0]) + outcome_of(*all[1]) + outcome_of(*all[2]), "+a +b+c +d+e +f");
 }
 
+TEST_F(resending, holds_back_what_would_overtake_a_script_call) {
+    auto first = on.submit<request>(words{"script"}, resend::once);
+    auto line = on.welcome(1);
+    auto second = on.submit<request>(words{"script"}, resend::once);
+    on.settle();
+    line->heard();
+    line->say("-NOSCRIPT No matching script.\r\n");
+    auto third = on.submit<request>(words{"script"}, resend::once);
+    on.settle();
+    third = on.submit<request>(words{"script"}, resend::once);
+    on.settle();
+    EXPECT_EQ(line->words(), "EVALSHA 0123456789abcdef0123456789abcdef01234567 1 k")
+        << "sent before the answer came";
+    line->say("-NOSCRIPT No matching script.\r\n-NOSCRIPT No matching script.\r\n");
+    on.settle();
+    EXPECT_EQ(line->words(),
+              "EVAL return 1 1 k | EVAL return 1 1 k | EVAL return 1 1 k | "
+              "EVALSHA 0123456789abcdef0123456789abcdef01234567 1 k");
+    line->say("+1\r\n+2\r\n+3\r\n+4\r\n");
+    on.settle();
+    EXPECT_EQ(outcome_of(*first) + outcome_of(*second) + outcome_of(*third), "+1+2+4");
+}
+
 TEST_F(resending, keeps_the_order_where_a_server_takes_no_changes) {
     std::vector<std::shared_ptr<request>> all;
     for (const auto* word : {"ONE", "TWO", "THREE"}) all.push_back(ask(word, resend::once));
