@@ -14,7 +14,7 @@ import pybind11_stubgen
 
 NAME = "redislock._core"
 METACLASS = "class _pybind11_type(type): ...\n\n"
-INIT = "    def __init__(self, *args: typing.Any, **kwargs: typing.Any) -> None:\n        ...\n"
+INIT = "    def __init__({}) -> None:\n        ...\n"
 IS_BASE = 1 << 10  # Py_TPFLAGS_BASETYPE: may be subclassed
 
 
@@ -44,8 +44,7 @@ def fit(text: str) -> str:
         else:
             text = complete(text, name, value)
     text = re.sub(r"(?m)^ *def .*$", lambda found: with_arguments(found.group()), text)
-    # A bound class without a base has pybind11's metaclass.
-    text, classes = re.subn(r"(?m)^( *class \w+):$", r"\1(metaclass=_pybind11_type):", text)
+    text, classes = re.subn(r"(?m)^class (\w+):$", with_metaclass, text)
     return re.sub(r"(?m)^(?=@typing\.final$|class )", METACLASS, text, count=1) if classes else text
 
 
@@ -56,11 +55,23 @@ def complete(text: str, name: str, cls: type) -> str:
         return text
     body = head.group()
     if "def __init__" not in body:
-        body, added = re.subn(r"(?m)^(    def |    @property)", INIT + r"\1", body, count=1)
-        body += "" if added else INIT
+        init = INIT.format("self" if is_plain(cls) else "self, *args: typing.Any, **kwargs: typing.Any")
+        body, added = re.subn(r"(?m)^(    def |    @property)", init + r"\1", body, count=1)
+        body += "" if added else init
     if not cls.__flags__ & IS_BASE:
         body = "@typing.final\n" + body
     return text[: head.start()] + body + text[head.end() :]
+
+
+def with_metaclass(head: re.Match[str]) -> str:
+    """Name pybind11's metaclass where a class without a base has it."""
+    cls = getattr(importlib.import_module(NAME), head.group(1))
+    return head.group() if is_plain(cls) else f"class {head.group(1)}(metaclass=_pybind11_type):"
+
+
+def is_plain(cls: type) -> bool:
+    """Whether this class is none of pybind11's, but made by hand."""
+    return type(cls) is type
 
 
 def with_arguments(line: str) -> str:

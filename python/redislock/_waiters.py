@@ -56,43 +56,38 @@ class GeventWaiter:
 
         self._getcurrent: Callable[[], Any] = getcurrent
         self._hub = hub
+        self._switch: Callable[[], Any] = hub.switch
         self._core = _core.LoopDriver(options)
         self._scheduled = False
-        self._waiting = 0
         self._closed = False
-        # Holds the loop open only while somebody waits, so that an idle client ends no program late.
+        # Holds the loop open only while something is under way, so that an idle client ends no
+        # program late.
         self._io = hub.loop.io(self._core.fileno(), 1)
         self._io.ref = False
         self._io.start(self._on_ready)
 
     def run(self, operation: _core.Operation) -> Any:
-        core = self._core
-        core.submit(operation, (self._getcurrent(), operation))
+        waiter = (self._getcurrent(), operation)
+        self._core.submit(operation, waiter)
         if not self._scheduled:
-            self._scheduled = True
-            self._hub.loop.run_callback(self._flush)
-        if self._waiting == 0:
-            self._io.ref = True
-        self._waiting += 1
+            self._schedule()
         try:
-            while True:
-                answer = self._hub.switch()
-                # Somebody else may switch to this greenlet; only the answer to this call counts.
-                if type(answer) is tuple and answer[0] is operation:
-                    break
+            answer = self._switch()
+            # Somebody else may switch to this greenlet; only the answer to this call counts.
+            while type(answer) is not tuple or not answer or answer[0] is not waiter:
+                answer = self._switch()
         except BaseException:
-            core.cancel(operation)
+            self._core.cancel(operation)
             if not self._scheduled:
-                self._scheduled = True
-                self._hub.loop.run_callback(self._flush)
+                self._schedule()
             raise
-        finally:
-            self._waiting -= 1
-            if self._waiting == 0 and not self._closed:
-                self._io.ref = False
         if answer[2]:
             raise answer[1]
         return answer[1]
+
+    def _schedule(self) -> None:
+        self._scheduled = True
+        self._hub.loop.run_callback(self._flush)
 
     def _flush(self) -> None:
         self._scheduled = False
@@ -102,11 +97,13 @@ class GeventWaiter:
         self._deliver(self._core.pump())
 
     def _deliver(self, finished: list[tuple[Any, Any, bool]]) -> None:
-        for (greenlet, operation), value, failed in finished:
+        for answer in finished:
             try:
-                greenlet.switch((operation, value, failed))
+                answer[0][0].switch(answer)
             except BaseException:  # noqa: BLE001, PERF203  # one failure must not cost the others their answers
-                self._hub.handle_error(greenlet, *sys.exc_info())
+                self._hub.handle_error(answer[0][0], *sys.exc_info())
+        if not self._closed:
+            self._io.ref = self._core.in_flight > 0
 
     def close(self) -> None:
         """Ends what is under way.

@@ -98,8 +98,6 @@ private:
     task<result<accounts::health_report>> body(context& with) override { return accounts::health(with); }
 };
 
-using request_ptr = std::shared_ptr<request>;
-
 constexpr std::uint32_t largest_history = 1'000'000;
 
 std::uint32_t to_count(const py::object& given, const char* name, std::uint32_t most) {
@@ -258,7 +256,7 @@ private:
 }  // namespace
 
 void register_accounts(py::module_& m) {
-    py::class_<request, request_ptr>(m, "Operation", "Something to be done once, by a driver.");
+    m.attr("Operation") = operation_type();
     const auto none = py::none();
     py::class_<accounts_factory>(m, "Accounts", py::is_final(), "Makes operations on accounts; does no I/O.")
         .def(py::init<const address&, const py::object&, const py::object&, const py::object&,

@@ -38,6 +38,15 @@ public:
     virtual py::object deliver() = 0;
 };
 
+using request_ptr = std::shared_ptr<request>;
+
+/// The type of what Python holds of a request: `_core.Operation`. It is made for every call, so it is
+/// a plain object around the pointer, without pybind11's registry of instances.
+py::handle operation_type();
+py::object wrap(request_ptr which);
+/// Null where this is no Operation.
+const request_ptr* unwrap_operation(py::handle from) noexcept;
+
 /// Throws the Python exception for this kind of failure (`redislock._errors`).
 [[noreturn]] void raise(const error& failure);
 /// Makes it without throwing.
@@ -83,4 +92,26 @@ void register_load(py::module_& m);
 template <>
 struct pybind11::detail::handle_type_name<redislock::bindings::status_member> {
     static constexpr auto name = const_name("redislock._status.Status");
+};
+
+template <>
+class pybind11::detail::type_caster<redislock::bindings::request_ptr> {
+public:
+    static constexpr auto name = const_name("redislock._core.Operation");
+    template <class>
+    using cast_op_type = const redislock::bindings::request_ptr&;
+
+    bool load(handle from, bool /*convert*/) noexcept {
+        held_ = redislock::bindings::unwrap_operation(from);
+        return held_ != nullptr;
+    }
+    // Implicit, as pybind11 asks for it.
+    operator const redislock::bindings::request_ptr&() const noexcept { return *held_; }
+    static handle cast(redislock::bindings::request_ptr from, return_value_policy /*policy*/,
+                       handle /*parent*/) {
+        return redislock::bindings::wrap(std::move(from)).release();
+    }
+
+private:
+    const redislock::bindings::request_ptr* held_ = nullptr;
 };

@@ -15,8 +15,6 @@ std::unique_ptr<engine::reactor> make_reactor(const address& where) {
     return unwrap(engine::reactor::make(make_factory(where)));
 }
 
-using request_ptr = std::shared_ptr<request>;
-
 [[noreturn]] void raise_closed() { raise({errc::closed, "the client is closed; make a new one"}); }
 
 void refuse_used(const request& which) {
@@ -53,6 +51,7 @@ public:
             const without_gil released;
             finished = driver->wait(*which, slice);
         }
+        driver->arrived();
         if (driver->has_log()) emit(driver->take_log());
         return which->deliver();
     }
@@ -78,7 +77,7 @@ private:
     static void leave(engine::thread_driver& driver, request& which) {
         const without_gil released;
         driver.cancel(which);
-        driver.wait(which, second);
+        if (driver.wait(which, second)) driver.arrived();
     }
 
     std::shared_ptr<engine::thread_driver> driver_;

@@ -10,10 +10,8 @@ bool must_encode(char c) noexcept {
     return c == '{' || c == '}' || c == '%' || c == '\r' || c == '\n' || c == '\0';
 }
 
-std::string percent_encode(std::string_view text) {
+void append_encoded(std::string& out, std::string_view text) {
     static constexpr char hex[] = "0123456789ABCDEF";
-    std::string out;
-    out.reserve(text.size());
     for (char c : text) {
         if (must_encode(c)) {
             const auto byte = static_cast<unsigned char>(c);
@@ -24,7 +22,12 @@ std::string percent_encode(std::string_view text) {
             out += c;
         }
     }
-    return out;
+}
+
+std::string join(std::string_view stem, std::string_view rest) {
+    std::string name;
+    name.reserve(stem.size() + rest.size());
+    return name.append(stem).append(rest);
 }
 
 // What Redis Cluster hashes: the text between the first '{' and the next '}', if not empty.
@@ -36,16 +39,14 @@ bool has_hash_tag(std::string_view key) noexcept {
     return close != std::string_view::npos && close > open + 1;
 }
 
-account_keys with_side_keys(std::string balance, const std::string& stem) {
-    return {std::move(balance), stem + ":history", stem + ":lock", stem + ":once:"};
+account_keys with_side_keys(std::string balance, std::string_view stem) {
+    return {std::move(balance), join(stem, ":history"), join(stem, ":lock"), join(stem, ":once:")};
 }
 
 }  // namespace
 
 std::string account_keys::record(std::string_view idempotency_key) const {
-    std::string key;
-    key.reserve(once.size() + idempotency_key.size());
-    return key.append(once).append(idempotency_key);
+    return join(once, idempotency_key);
 }
 
 result<key_scheme> key_scheme::make(std::string_view prefix, std::string_view balance_template) {
@@ -75,10 +76,13 @@ result<key_scheme> key_scheme::make(std::string_view prefix, std::string_view ba
 result<account_keys> key_scheme::keys_of(std::string_view user) const {
     if (user.empty()) return {errc::invalid_argument, "user must not be empty"};
     if (!adopts_) {
-        std::string stem = prefix_.empty() ? "{" : prefix_ + ":{";
-        stem += percent_encode(user);
+        std::string stem;
+        stem.reserve(prefix_.size() + user.size() + 3);
+        if (!prefix_.empty()) stem.append(prefix_).append(":");
+        stem += '{';
+        append_encoded(stem, user);
         stem += '}';
-        return with_side_keys(stem + ":balance", stem);
+        return with_side_keys(join(stem, ":balance"), stem);
     }
     if (user.find_first_of(unsafe_in_adopted) != std::string_view::npos) {
         return {errc::invalid_argument,

@@ -78,6 +78,7 @@ std::string call(thread_driver& driver, const std::string& words, nanos timeout 
     if (!driver.start(own)) return "refused";
     while (!driver.wait(*own, never)) {
     }
+    driver.arrived();
     return outcome_of(*own);
 }
 
@@ -148,6 +149,34 @@ TEST(thread_driver, wait_returns_in_time_though_nothing_comes) {
     driver->cancel(*own);
     EXPECT_TRUE(driver->wait(*own, 10 * second));
     EXPECT_EQ(beginning_of(outcome_of(*own)), "cancelled");
+}
+
+// A caller was told of its answer and is kept from arriving: what waits for its company goes out all
+// the same, sooner or later; at once when it has arrived.
+TEST(thread_driver, a_request_waits_for_those_on_their_way_but_not_for_ever) {
+    const echo_server server;
+    auto driver = connect_to(server.url());
+    auto lead = std::make_shared<nap>(20 * second);
+    ASSERT_TRUE(driver->start(lead));
+    std::thread leader([&] { EXPECT_TRUE(driver->wait(*lead, never)); });
+    auto first = std::make_shared<echo>("first");
+    ASSERT_TRUE(driver->start(first));
+    while (!driver->wait(*first, never)) {
+    }
+    auto second_one = std::make_shared<echo>("second");
+    ASSERT_TRUE(driver->start(second_one));
+    while (!driver->wait(*second_one, never)) {
+    }
+    EXPECT_EQ(outcome_of(*second_one), "second");
+    auto third = std::make_shared<echo>("third");
+    ASSERT_TRUE(driver->start(third));
+    driver->arrived();
+    driver->arrived();
+    while (!driver->wait(*third, never)) {
+    }
+    EXPECT_EQ(outcome_of(*third), "third");
+    driver->cancel(*lead);
+    leader.join();
 }
 
 TEST(thread_driver, deadlines_pass_while_all_wait) {

@@ -223,7 +223,8 @@ GEVENT = """
     waiters = [*client._waiter._hubs.values(), *slow._waiter._hubs.values()]
     with gevent.Timeout(5):
         while sum(each._core.in_flight for each in waiters): gevent.sleep(0.01)
-    assert all(each._waiting == 0 for each in waiters)
+    gevent.sleep(0.01)
+    assert not any(each._io.ref for each in waiters)
     with gevent.Timeout(5):
         jobs = [gevent.spawn(client.withdraw_watch, "rich", 1, max_retries=100) for _ in range(6)]
         gevent.joinall(jobs, raise_error=True)
