@@ -8,12 +8,18 @@ namespace {
 // The commands of a handshake in the order in which they are sent.
 enum class step : std::uint8_t { hello, auth, client_id, set_name, select, kill, multi, exec };
 
+// A user without a password is a user all the same: the server may ask none of it, and whoever named
+// it must not be served as another.
+bool authenticates(const options& settings) noexcept {
+    return !settings.username.empty() || !settings.password.empty();
+}
+
 std::vector<step> steps_of(const options& settings, const greeting& wanted) {
     std::vector<step> steps;
     if (wanted.resp3) {
         steps.push_back(step::hello);
     } else {
-        if (!settings.password.empty()) steps.push_back(step::auth);
+        if (authenticates(settings)) steps.push_back(step::auth);
         steps.push_back(step::client_id);
     }
     if (!settings.client_name.empty()) steps.push_back(step::set_name);
@@ -27,7 +33,7 @@ std::vector<step> steps_of(const options& settings, const greeting& wanted) {
 }
 
 void add_hello(commands& out, const options& settings) {
-    if (settings.password.empty()) {
+    if (!authenticates(settings)) {
         out.add("HELLO", "3");
     } else {
         const std::string_view user =

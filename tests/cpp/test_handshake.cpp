@@ -72,7 +72,14 @@ TEST(handshake, is_one_hello_where_nothing_else_is_asked_for) {
 TEST(handshake, authenticates_within_hello) {
     EXPECT_EQ(words_of(settings_with("", "pw"), {}), "HELLO 3 AUTH default pw");
     EXPECT_EQ(words_of(settings_with("bob", "pw"), {}), "HELLO 3 AUTH bob pw");
-    EXPECT_EQ(words_of(settings_with("bob", ""), {}), "HELLO 3");
+}
+
+TEST(handshake, a_user_without_a_password_is_not_the_default_user) {
+    const auto made = make_handshake(settings_with("bob", ""), {});
+    EXPECT_EQ(made.bytes(), "*5\r\n$5\r\nHELLO\r\n$1\r\n3\r\n$4\r\nAUTH\r\n$3\r\nbob\r\n$0\r\n\r\n");
+    const auto older = make_handshake(settings_with("bob", ""), resp2());
+    EXPECT_EQ(older.bytes(), "*3\r\n$4\r\nAUTH\r\n$3\r\nbob\r\n$0\r\n\r\n*2\r\n$6\r\nCLIENT\r\n$2\r\nID\r\n");
+    EXPECT_EQ(older.count(), 2U);
 }
 
 TEST(handshake, asks_for_everything_in_one_go) {

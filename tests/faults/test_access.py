@@ -35,6 +35,7 @@ def guarded(start_server):
                 f"reader on >{SECRET} {EVERYTHING} -@write",
                 f"foreign on >{SECRET} ~other:* &* +@all",
                 f"disabled off >{SECRET} {EVERYTHING}",
+                f"open on nopass {EVERYTHING}",
             ],
         },
     )
@@ -112,6 +113,14 @@ def test_30_asyncio_a_wrong_password_fails_every_caller_at_once(guarded, caplog)
             no_secret_in(*everything_said(ended[0], client, caplog))
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("named", ["open@127.0.0.1:{}", "127.0.0.1:{}?username=open"])
+def test_30_a_user_without_a_password_is_served_as_that_user(named, guarded, connect):
+    server, raw = guarded
+    client = connect("redis://" + named.format(server.port), timeout=10)
+    assert client.init("alice", 100)
+    assert [each["user"] for each in raw.client_list()].count("open") == 1
 
 
 def test_30_a_password_that_changes_while_connected(guarded, connect, caplog):
