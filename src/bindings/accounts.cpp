@@ -259,6 +259,7 @@ void register_accounts(py::module_& m) {
     m.attr("Operation") = operation_type();
     const auto none = py::none();
     py::class_<accounts_factory>(m, "Accounts", py::is_final(), "Makes operations on accounts; does no I/O.")
+        .def("__reduce__", &refuse_pickling)
         .def(py::init<const address&, const py::object&, const py::object&, const py::object&,
                       const py::object&, const py::object&, const py::object&, const py::object&>(),
              py::arg("options"), py::arg("prefix") = "redislock", py::arg("balance_key") = "",

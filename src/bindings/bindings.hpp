@@ -81,6 +81,12 @@ public:
 };
 status_member status_object(status value);
 
+/// The __reduce__ of what cannot be pickled. Without it protocols 0 and 1 would otherwise call pybind11's
+/// base class, which ends the process; logging's SocketHandler speaks protocol 1.
+inline py::tuple refuse_pickling(const py::object& self) {
+    throw py::type_error("cannot pickle '" + std::string(Py_TYPE(self.ptr())->tp_name) + "' object");
+}
+
 void register_options(py::module_& m);
 void register_results(py::module_& m);
 void register_accounts(py::module_& m);

@@ -169,11 +169,13 @@ private:
 
 void register_drivers(py::module_& m) {
     py::class_<thread_driver>(m, "ThreadDriver", py::is_final(), "Runs operations for blocking threads.")
+        .def("__reduce__", &refuse_pickling)
         .def(py::init<const address&>(), py::arg("options"))
         .def("run", &thread_driver::run, py::arg("operation"), py::arg("interruptible"))
         .def("close", &thread_driver::close)
         .def("abandon_after_fork", &thread_driver::abandon_after_fork);
     py::class_<loop_driver>(m, "LoopDriver", py::is_final(), "Runs operations for one event loop.")
+        .def("__reduce__", &refuse_pickling)
         .def(py::init<const address&>(), py::arg("options"))
         .def("fileno", &loop_driver::fileno)
         .def_property_readonly("in_flight", &loop_driver::in_flight)

@@ -229,6 +229,7 @@ std::unique_ptr<load_generator> make(const address& where, const std::string& pr
 void register_load(py::module_& m) {
     const accounts::settings rules;
     py::class_<load_generator>(m, "LoadGenerator", py::is_final(), "One run of the native load generator.")
+        .def("__reduce__", &refuse_pickling)
         .def(py::init(&make), py::arg("options"), py::kw_only(), py::arg("prefix"), py::arg("accounts"),
              py::arg("strategy"), py::arg("users"), py::arg("keys"), py::arg("amount"), py::arg("jitter"),
              py::arg("warmup"), py::arg("duration"), py::arg("count"), py::arg("seed"),

@@ -47,6 +47,7 @@ engine::backend_factory make_factory(const address& where) {
 
 void register_options(py::module_& m) {
     py::class_<address>(m, "Options", py::is_final(), "Where the server is, and how to talk to it.")
+        .def("__reduce__", &refuse_pickling)
         .def(py::init(&make_address), py::arg("url"),
              py::arg("overrides") = std::vector<std::pair<std::string, std::string>>{})
         .def_property_readonly(

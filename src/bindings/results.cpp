@@ -74,12 +74,23 @@ std::string repr_of(const char* name, const py::dict& fields) {
     return text + ")";
 }
 
+// Values are pickled as a call of a function that makes them again. Not by __setstate__: Python would make
+// an empty object first, and pybind11 leaves undefined what is in it. So nothing else makes one, either.
+template <class Value, class Taken, class Made>
+void make_again(py::module_& m, py::class_<Value>& type, const char* maker, Taken taken, Made made) {
+    m.def(maker, made, "What a pickle calls.");
+    type.def("__reduce__", [maker, taken](const Value& self) -> py::tuple {
+        return py::make_tuple(py::module_::import("redislock._core").attr(maker), taken(self));
+    });
+    reinterpret_cast<PyTypeObject*>(type.ptr())->tp_new = nullptr;
+}
+
 void register_result(py::module_& m) {
-    py::class_<receipt>(
+    py::class_<receipt> type(
         m, "Result", py::is_final(),
         "How a deposit or withdrawal ended. True only where its status is ok.\n\n"
-        "Two results are equal when status, balance, attempts and replayed are; elapsed does not count.")
-        .def_property_readonly(
+        "Two results are equal when status, balance, attempts and replayed are; elapsed does not count.");
+    type.def_property_readonly(
             "status", [](const receipt& self) { return status_object(self.status); },
             "The outcome, a Status.")
         .def_property_readonly(
@@ -107,22 +118,24 @@ void register_result(py::module_& m) {
                  return py::hash(py::make_tuple(static_cast<int>(self.status), self.balance, self.attempts,
                                                 self.replayed));
              })
-        .def("__repr__", &result_repr)
-        .def(py::pickle(
-            [](const receipt& self) {
-                return py::make_tuple(static_cast<int>(self.status), self.balance, self.attempts,
-                                      self.elapsed, self.replayed);
-            },
-            [](const py::tuple& state) {
-                return receipt{static_cast<status>(state[0].cast<int>()),
-                               state[1].cast<std::optional<amount>>(), state[2].cast<std::uint32_t>(),
-                               state[3].cast<nanos>(), state[4].cast<bool>()};
-            }));
+        .def("__repr__", &result_repr);
+    make_again(
+        m, type, "_make_result",
+        [](const receipt& self) {
+            return py::make_tuple(std::string(to_string(self.status)), self.balance, self.attempts,
+                                  self.elapsed, self.replayed);
+        },
+        [](const std::string& word, std::optional<amount> balance, std::uint32_t attempts, nanos elapsed,
+           bool replayed) {
+            const auto status = parse_status(word);
+            if (!status) throw py::value_error("unknown status '" + word + "'");
+            return receipt{*status, balance, attempts, elapsed, replayed};
+        });
 }
 
 void register_entry(py::module_& m) {
-    py::class_<history_entry>(m, "HistoryEntry", py::is_final(), "One change of a balance.")
-        .def_property_readonly(
+    py::class_<history_entry> type(m, "HistoryEntry", py::is_final(), "One change of a balance.");
+    type.def_property_readonly(
             "amount", [](const history_entry& self) { return self.amount; },
             "Positive for a withdrawal, negative for a deposit.")
         .def_property_readonly(
@@ -146,12 +159,22 @@ void register_entry(py::module_& m) {
              })
         .def("__repr__",
              [](const history_entry& self) { return repr_of("HistoryEntry", entry_as_dict(self)); });
+    make_again(
+        m, type, "_make_entry",
+        [](const history_entry& self) {
+            return py::make_tuple(self.amount, self.balance, self.time_ms, self.strategy,
+                                  self.idempotency_key);
+        },
+        [](amount amount, redislock::amount balance, std::int64_t time_ms, std::string strategy,
+           std::string idempotency_key) {
+            return history_entry{amount, balance, time_ms, std::move(strategy), std::move(idempotency_key)};
+        });
 }
 
 void register_health(py::module_& m) {
-    py::class_<health_report>(m, "Health", py::is_final(),
-                              "What a server says of itself. True if it is reachable.")
-        .def_property_readonly("reachable", [](const health_report& self) { return self.reachable; })
+    py::class_<health_report> type(m, "Health", py::is_final(),
+                                   "What a server says of itself. True if it is reachable.");
+    type.def_property_readonly("reachable", [](const health_report& self) { return self.reachable; })
         .def_property_readonly(
             "latency", [](const health_report& self) { return seconds(self.latency); },
             "Seconds that one PING took.")
@@ -166,8 +189,27 @@ void register_health(py::module_& m) {
             "Why the server cannot be reached; empty if it can.")
         .def_property_readonly("details", [](const health_report& self) { return self.details; })
         .def("as_dict", &health_as_dict, "The fields as a new dict.")
+        .def("__eq__",
+             [](const health_report& self, const py::object& other) -> py::object {
+                 if (!py::isinstance<health_report>(other))
+                     return py::reinterpret_borrow<py::object>(Py_NotImplemented);
+                 return py::bool_(
+                     health_as_dict(self).equal(health_as_dict(other.cast<const health_report&>())));
+             })
         .def("__bool__", [](const health_report& self) { return self.reachable; })
         .def("__repr__", [](const health_report& self) { return repr_of("Health", health_as_dict(self)); });
+    make_again(
+        m, type, "_make_health",
+        [](const health_report& self) {
+            return py::make_tuple(self.reachable, self.latency, self.server, self.version, self.role,
+                                  self.warnings, self.error, self.details);
+        },
+        [](bool reachable, nanos latency, std::string server, std::string version, std::string role,
+           std::vector<std::string> warnings, std::string error, std::map<std::string, std::string> details) {
+            return health_report{reachable,          latency,           std::move(server),
+                                 std::move(version), std::move(role),   std::move(warnings),
+                                 std::move(error),   std::move(details)};
+        });
 }
 
 }  // namespace

@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 import redislock
-from redislock import Result, Status
+from redislock import Health, HistoryEntry, Result, Status
 
 
 @pytest.fixture(scope="module")
@@ -97,10 +97,18 @@ def test_is_a_dict_where_one_is_needed(ok, missing):
     assert missing.as_dict()["balance"] is None
 
 
+def copies_of(value):
+    """By every protocol: logging's SocketHandler still speaks the first."""
+    yield from (
+        pickle.loads(pickle.dumps(value, protocol)) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
+    )
+    yield from (copy.copy(value), copy.deepcopy(value))
+
+
 def test_survives_pickling_and_copying(client, user, ok, missing):
     replay = client.withdraw_lua(user, 1, idempotency_key="k")
     for result in [ok, missing, replay, client.withdraw_lua(user, 1, idempotency_key="k")]:
-        for same in [pickle.loads(pickle.dumps(result)), copy.copy(result), copy.deepcopy(result)]:
+        for same in copies_of(result):
             assert same == result
             assert same.as_dict() == result.as_dict()
             assert same.status is result.status
@@ -115,9 +123,12 @@ def test_tells_exact_integers_and_plain_types(ok):
     assert type(ok.status) is Status
 
 
-def test_is_made_by_calls_only():
+@pytest.mark.parametrize("kind", [Result, HistoryEntry, Health])
+def test_is_made_by_calls_only(kind):
     with pytest.raises(TypeError):
-        Result()
+        kind()
+    with pytest.raises(TypeError):
+        kind.__new__(kind)
 
 
 # --- statuses -----------------------------------------------------------------------------------
@@ -174,8 +185,27 @@ def test_entries_are_values(client, user, ok):
     }
     assert json.loads(json.dumps(new.as_dict())) == new.as_dict()
     assert repr(old).startswith("HistoryEntry(amount=3, balance=97, ")
+    for entry in [new, old]:
+        for same in copies_of(entry):
+            assert same == entry
+            assert hash(same) == hash(entry)
     with pytest.raises(AttributeError):
         new.amount = 1
+
+
+def test_health_is_a_value(client):
+    health = client.health()
+    for same in copies_of(health):
+        assert same == health
+        assert same.as_dict() == health.as_dict()
+    assert health != redislock.Client("redis://localhost:1").health()
+
+
+def test_a_client_is_no_value():
+    client = redislock.Client("memory://")
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with pytest.raises(TypeError, match="cannot pickle"):
+            pickle.dumps(client, protocol)
 
 
 # --- errors -------------------------------------------------------------------------------------
