@@ -139,24 +139,54 @@ def make_accounts(
     )
 
 
+# What a redis-py client was told and ours cannot do. To leave it out unsaid could weaken TLS.
+_NOT_TAKEN_OVER = (
+    "ssl_include_verify_flags",
+    "ssl_exclude_verify_flags",
+    "ssl_ca_data",
+    "ssl_password",
+    "ssl_validate_ocsp",
+    "ssl_validate_ocsp_stapled",
+    "ssl_ocsp_context",
+    "ssl_ocsp_expected_cert",
+    "ssl_min_version",
+    "ssl_ciphers",
+)
+_OLDEST_TLS = 0x0303  # ssl.TLSVersion.TLSv1_2, which is the oldest that we speak
+
+
 def url_from_redis(client: Any) -> tuple[str, dict[str, object]]:
     """The URL and options that a redis-py client, sync or asyncio, was made with."""
     pool = getattr(client, "connection_pool", None)
     if pool is None:
-        raise TypeError(f"from_redis needs a redis-py client, not {type(client).__name__}")
+        raise TypeError(f"from_redis needs a redis-py client of one server, not {type(client).__name__}")
+    if hasattr(pool, "sentinel_manager"):
+        raise ConfigurationError(
+            "from_redis cannot take a client that asks Sentinel for its server; name the master by its URL"
+        )
     settings = dict(pool.connection_kwargs)
+    for name in _NOT_TAKEN_OVER:
+        if settings.get(name) and not (name == "ssl_min_version" and settings[name] <= _OLDEST_TLS):
+            raise ConfigurationError(
+                f"from_redis cannot take over {name}, which the redis-py client sets; "
+                "make a client from a URL and the ssl_* options"
+            )
     if "path" in settings:
         from urllib.parse import quote
 
         url = f"unix://{quote(os.fspath(settings['path']))}"
     else:
         host = str(settings.get("host", "localhost"))
-        scheme = "rediss" if "SSL" in pool.connection_class.__name__ else "redis"
-        url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.get('port', 6379)}"
+        secure = any("SSL" in each.__name__ for each in pool.connection_class.__mro__)
+        url = (
+            f"{'rediss' if secure else 'redis'}://{f'[{host}]' if ':' in host else host}"
+            f":{settings.get('port', 6379)}"
+        )
+    username, password = _credentials(settings)
     taken = {
-        "db": settings.get("db"),
-        "username": settings.get("username"),
-        "password": settings.get("password"),
+        "db": int(settings.get("db") or 0),
+        "username": username,
+        "password": password,
         "client_name": settings.get("client_name"),
         "timeout": settings.get("socket_timeout"),
         "connect_timeout": settings.get("socket_connect_timeout"),
@@ -168,6 +198,27 @@ def url_from_redis(client: Any) -> tuple[str, dict[str, object]]:
         "ssl_check_hostname": settings.get("ssl_check_hostname"),
     }
     return url, {name: value for name, value in taken.items() if value is not None}
+
+
+def _credentials(settings: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    given = settings.get("username"), settings.get("password")
+    provider = settings.get("credential_provider")
+    if provider is not None:
+        if type(provider).__name__ != "UsernamePasswordCredentialProvider":  # its answers never change
+            raise ConfigurationError(
+                "from_redis cannot take over a credential_provider whose passwords may change; "
+                "make a client with username= and password="
+            )
+        given = provider.username, provider.password
+    username, password = (_as_text(each, settings.get("encoding") or "utf-8") for each in given)
+    return username or None, password or None
+
+
+def _as_text(value: object, encoding: str) -> str | None:
+    """A user name or password as redis-py would send it."""
+    if value is None:
+        return None
+    return value.decode(encoding) if isinstance(value, bytes) else str(value)
 
 
 def _cert_reqs(value: object) -> str | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 import subprocess
 import sys
 import threading
@@ -205,6 +206,61 @@ def test_takes_what_a_redis_client_says_of_tls_and_sockets():
     assert redislock.Client.from_redis(six).url == "redis://[2001:db8::1]:7000/0"
     tls = redis.Redis(host="example.org", ssl=True, ssl_cert_reqs="none", ssl_check_hostname=False)
     assert redislock.Client.from_redis(tls).url == "rediss://example.org:6379/0"
+    usual = redis.Redis(host="example.org", ssl=True, ssl_min_version=ssl.TLSVersion.TLSv1_2)
+    assert redislock.Client.from_redis(usual).url == "rediss://example.org:6379/0"
+
+
+def test_takes_what_a_redis_client_takes_as_it_is(server, user):
+    import redis
+
+    with redis.Redis(port=str(server.port), db="2", password=b"hunter2", username="bob") as theirs:
+        assert redislock.Client.from_redis(theirs).url == f"redis://bob:***@localhost:{server.port}/2"
+    with redis.Redis(port=server.port, password=17) as theirs:
+        assert redislock.Client.from_redis(theirs).url == f"redis://:***@localhost:{server.port}/0"
+
+
+def test_takes_a_constant_credential_provider(start_server, user):
+    import redis
+
+    server = start_server(port=0, config={"user": "svc on >x ~* +@all"})
+    constant = redis.UsernamePasswordCredentialProvider("svc", "x")
+    with redis.Redis(port=server.port, credential_provider=constant) as theirs:
+        with redislock.Client.from_redis(theirs) as ours:
+            assert ours.init(user, 5)
+            assert ours.url == f"redis://svc:***@localhost:{server.port}/0"
+        assert {each["user"] for each in theirs.client_list()} == {"svc"}
+
+
+def test_a_subclass_of_a_tls_connection_speaks_tls():
+    import redis
+
+    class Ours(redis.SSLConnection):
+        """What a tracer makes."""
+
+    Ours.__name__ = "Traced"
+    pool = redis.ConnectionPool(connection_class=Ours, host="example.org")
+    assert redislock.Client.from_redis(redis.Redis(connection_pool=pool)).url.startswith("rediss://")
+
+
+def untakeable():
+    import redis
+    from redis.sentinel import Sentinel
+
+    class Tokens(redis.CredentialProvider):
+        def get_credentials(self):
+            return ("svc", "of this hour")
+
+    yield "Sentinel", Sentinel([("localhost", 1)]).master_for("mymaster")
+    yield "credential_provider", redis.Redis(credential_provider=Tokens())
+    yield "ssl_ca_data", redis.Redis(ssl=True, ssl_ca_data="-----BEGIN CERTIFICATE-----")
+    yield "ssl_min_version", redis.Redis(ssl=True, ssl_min_version=ssl.TLSVersion.TLSv1_3)
+    yield "ssl_ciphers", redis.Redis(ssl=True, ssl_ciphers="AES256-GCM-SHA384")
+
+
+@pytest.mark.parametrize(("word", "theirs"), list(untakeable()))
+def test_refuses_settings_that_it_cannot_take_over(word, theirs):
+    with pytest.raises(redislock.ConfigurationError, match=word):
+        redislock.Client.from_redis(theirs)
 
 
 def test_takes_no_settings_of_anything_else():
