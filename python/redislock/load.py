@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from redislock import _core, _verdict
 from redislock._client import Client
 from redislock._errors import CorruptBalanceError, Error, WrongTypeError
-from redislock._log import logger
+from redislock._log import logger as _package_logger
+from redislock._report import Latency, Progress, Report
 from redislock._settings import environment_prefix, environment_retries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from redislock._verdict import Verdict
 
 __all__ = ["Interrupted", "Latency", "Progress", "Report", "default_balance", "run"]
 
@@ -40,6 +40,8 @@ MOST_ACCOUNTS: Final = 1_000_000
 HISTORY_LIMIT: Final = 1000
 NO_CONFLICT: Final = "no conflict possible: one request in flight"
 
+logger = _package_logger.getChild("load")
+
 _SLICE: Final = 0.05  # seconds; Ctrl-C is seen and progress drawn in between
 _LAST_WORDS: Final = 1.0  # seconds for what is under way when a run fails
 _FASTEST: Final = 3_000_000  # withdrawals a second that no machine exceeds: for default balances
@@ -47,83 +49,6 @@ _FEW: Final = 64  # accounts that are not worth a pool of threads
 _THREADS: Final = 16
 _READS: Final = 10  # of a balance that may still move
 _T = TypeVar("_T")
-
-
-@dataclasses.dataclass(frozen=True)
-class Latency:
-    """How long withdrawals took, in seconds, from HDR histograms."""
-
-    count: int
-    min: float
-    mean: float
-    p50: float
-    p95: float
-    p99: float
-    p999: float
-    max: float
-
-    def as_dict(self) -> dict[str, float]:
-        """Return the fields as a new dict."""
-        return dataclasses.asdict(self)
-
-
-@dataclasses.dataclass(frozen=True)
-class Progress:
-    """How far a run has got."""
-
-    strategy: str
-    phase: str
-    """``warming``, ``measuring``, ``draining`` or ``over``."""
-    fraction: float
-    """Of the run, from 0 to 1."""
-    elapsed: float
-    """Seconds of the measured window so far."""
-    throughput: float
-    """Ok a second in the measured window so far."""
-    operations: int
-    statuses: dict[str, int]
-
-
-@dataclasses.dataclass(frozen=True)
-class Report:
-    """What a run showed.
-
-    `throughput` counts the withdrawals that ended ok within the measured window. Statuses,
-    attempts and latencies are those of all that began within it, also where they ended after
-    it: a server that stalls at the end is not hidden. Errors and the verdict cover the whole
-    run, warm-up included.
-    """
-
-    strategy: str
-    throughput: float
-    """Ok a second."""
-    elapsed: float
-    """Seconds of the measured window."""
-    latency: Latency
-    """Of the withdrawals that were ok."""
-    latency_all: Latency
-    """Of all, whatever their end."""
-    statuses: dict[str, int]
-    attempts: int
-    attempts_per_success: float | None
-    """None where nothing was ok."""
-    errors: dict[str, dict[str, Any]]
-    """Faults by kind: ``count``, and ``first``, the words of the first one."""
-    verdict: Verdict
-    notes: tuple[str, ...]
-    """What a reader should know before comparing."""
-    interrupted: bool
-    """Whether Ctrl-C ended the run early."""
-    settings: dict[str, Any]
-    """What the run was started with."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the fields as a new dict that JSON can hold; ``verdict`` is its word."""
-        out = dataclasses.asdict(self)
-        out["verdict"] = self.verdict.word
-        out["verdict_detail"] = self.verdict.as_dict()
-        out["notes"] = list(self.notes)
-        return out
 
 
 class Interrupted(KeyboardInterrupt):
@@ -233,15 +158,19 @@ class _Run:
             interrupted = self._go(on_progress)
             report = self._report(interrupted=interrupted)
         except BaseException:
-            self._wind_down()
-            if remains := self._remove():
-                logger.warning(remains)
+            try:
+                self._wind_down()
+            finally:
+                if remains := self._remove():
+                    logger.warning(remains)
             raise
         finally:
             self._generator.close()
-        if remains := self._remove():
-            report = dataclasses.replace(report, notes=(*report.notes, remains))
-        return report
+        try:
+            remains = self._remove()
+        except KeyboardInterrupt:
+            raise Interrupted(report) from None
+        return dataclasses.replace(report, notes=(*report.notes, remains)) if remains else report
 
     def _open_account(self, name: str) -> None:
         self._touched.append(name)
@@ -352,12 +281,30 @@ class _Run:
             yield f"the balance of {self._balance} ran out: start with more to measure withdrawals"
 
     def _remove(self) -> str:
-        """Delete the accounts; answer what is left and why, if anything is."""
+        """Delete the accounts; answer what is left and why, if anything is.
+
+        Ctrl-C or SIGTERM in the middle of it is raised when they are deleted, a second one at once.
+        """
+        try:
+            return self._try_to_remove()
+        except (KeyboardInterrupt, SystemExit):
+            try:
+                remains = self._try_to_remove()
+            except (KeyboardInterrupt, SystemExit):
+                remains = self._left("Ctrl-C came twice")
+            if remains:
+                logger.warning(remains)
+            raise
+
+    def _try_to_remove(self) -> str:
         try:
             _each(self._client.delete, self._touched)
         except Error as error:
-            return f"keys that begin with {self._prefix}: could not be deleted: {error}"
+            return self._left(str(error))
         return ""
+
+    def _left(self, why: str) -> str:
+        return f"keys that begin with {self._prefix}: could not be deleted: {why}"
 
 
 def _whole(value: object, name: str, least: int, most: int) -> int:

@@ -11,6 +11,7 @@ import threading
 import time
 
 import pytest
+import redis
 from typer.testing import CliRunner
 
 from redislock import _server
@@ -372,6 +373,34 @@ def test_ctrl_c_stops_the_private_server(tmp_path):
         _, err = run.communicate(timeout=20)
     assert run.returncode == 130, err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_keys_are_deleted_leaves_none(server, raw, user, number):
+    arguments = ["--strategies", "lua,watch", "--accounts", "20000", "--count", "1", "--warmup", "0"]
+    with start("--url", server.url, *arguments) as run:
+        wait_for(lambda: raw.dbsize() >= 20000)
+        wait_for(lambda: raw.dbsize() < 19000)
+        run.send_signal(number)
+        out, err = run.communicate(timeout=30)
+    assert run.returncode == 128 + number, err
+    assert "Traceback" not in err
+    assert raw.keys(f"{user}*") == []
+    if number == signal.SIGINT:
+        assert "lua" in out.partition("verdict")[2]  # what was seen before is shown
+
+
+def test_keys_that_cannot_be_deleted_are_named(start_server, user):
+    server = start_server(port=0)
+    arguments = ["--url", server.url, "--strategies", "naive", "--duration", "60"]
+    with redis.Redis(port=server.port) as raw, start(*arguments) as run:
+        wait_for(lambda: raw.keys(f"{user}-load-*:history"))
+        raw.acl_setuser("default", enabled=True, commands=["-evalsha", "-eval"])
+        run.terminate()
+        _, err = run.communicate(timeout=30)
+    assert run.returncode == 128 + signal.SIGTERM, err
+    assert f"keys that begin with {user}-load-" in err
+    assert "could not be deleted" in err
 
 
 def test_sigterm_deletes_the_keys(server, raw, user):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
+import logging
 import os
 import platform
 import random
@@ -19,7 +20,7 @@ import redislock
 from redislock import load
 from redislock.cli._common import DEFAULT_TIMEOUT, LARGEST, examples, open_client, whole_number, wrong
 from redislock.cli._common import duration as seconds
-from redislock.cli._group import FAULT, INTERRUPTED, REFUSED
+from redislock.cli._group import FAULT, INTERRUPTED, REFUSED, tell
 from redislock.cli._scores import UNSAFE, Scores
 from redislock.cli._target import Target, open_target
 
@@ -45,8 +46,8 @@ def register(app: typer.Typer) -> None:
 
 COMPARE = examples(
     "redislock compare",
-    "redislock compare --strategies lua,watch --users 16 --accounts 100 --keys zipf",
-    "redislock compare --url redis://:password@db.example:6379 --duration 10 --json result.json",
+    "redislock compare --strategies lua,watch --accounts 100 --keys zipf",
+    "redislock compare --url redis://db.example:6379 --json result.json",
 )
 
 _Url = Annotated[
@@ -134,8 +135,9 @@ def compare(
 ) -> None:
     """Put every strategy under the same load, and check that no money was lost.
 
-    naive is there to lose money under contention. Exit codes: 1 if another strategy does; 3 if the
-    server cannot be used.
+    naive is there to lose money under contention.
+
+    Exit codes: 1 if another strategy does; 3 if the server cannot be used.
     """
     names = _parse_strategies(strategies)
     asked: dict[str, Any] = {
@@ -182,6 +184,17 @@ class _Outcome:
     failure: redislock.Error | None = None
 
 
+class _Warnings(logging.Handler):
+    """Tells what a run has to warn of where it ends without a report: keys that are left."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it as the other sentences are said."""
+        tell(record.getMessage())
+
+
+_WARNINGS: Final = _Warnings(logging.WARNING)
+
+
 class _Comparison:
     """The runs, one after the other."""
 
@@ -193,6 +206,7 @@ class _Comparison:
     def through(self, names: Sequence[str]) -> _Outcome:
         """Runs them all, or as far as Ctrl-C or the server lets it."""
         outcome = _Outcome()
+        load.logger.addHandler(_WARNINGS)
         try:
             for name in names:
                 outcome.reports.append(self._one(name))
@@ -204,6 +218,8 @@ class _Comparison:
             outcome.interrupted = True
         except redislock.Error as error:
             outcome.failure = error
+        finally:
+            load.logger.removeHandler(_WARNINGS)
         return outcome
 
     def _one(self, name: str) -> load.Report:
