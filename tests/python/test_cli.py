@@ -375,6 +375,20 @@ def test_help_lists_every_command():
     assert run().exit_code == OK
 
 
+def test_help_shows_no_markup():
+    said = run("--help").stdout
+    assert "\\b" not in said
+    assert "[bold]" not in said
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_can_be_pasted_from_a_terminal_of_80_columns(name):
+    examples = terminal_output(name, "--help", COLUMNS="80", NO_COLOR="1").partition("Examples:")[2]
+    lines = [line.strip() for line in examples.splitlines() if line.strip()]
+    assert lines
+    assert [line for line in lines if not line.startswith(f"redislock {name}")] == []
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_has_examples_and_json(name):
     done = run(name, "--help")
@@ -442,7 +456,7 @@ def terminal_output(*arguments, **wanted):
     try:
         subprocess.run(
             command(*arguments),
-            env={**environment(**wanted), "TERM": "xterm-256color", "COLUMNS": "120"},
+            env={"COLUMNS": "120", **environment(**wanted), "TERM": "xterm-256color"},
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -261,6 +262,8 @@ def test_a_wrong_environment_is_told(monkeypatch, name, value, words):
 def test_a_port_where_nobody_listens_is_a_fault():
     told = sentence(compare("--url", "redis://:hunter2@127.0.0.1:1", *SHORT), 3)
     assert "127.0.0.1:1" in told
+    assert "--url" in told
+    assert "REDIS_CONN" in told
     assert "hunter2" not in told
 
 
@@ -421,6 +424,21 @@ def test_no_color_means_no_color(server):
     assert "\x1b[33m" in coloured
     assert "\x1b[3" not in plain.replace("\x1b[3m", "")
     assert "\x1b[9" not in plain
+
+
+@pytest.mark.parametrize("width", [100, 80, 64, 50, 36])
+def test_a_narrow_terminal_shows_the_verdicts_and_cuts_no_figure(server, width):
+    environment = {"FORCE_COLOR": "1", "NO_COLOR": "1", "TERM": "xterm", "COLUMNS": str(width)}
+    arguments = ["--url", server.url, *SHORT, "--users", "100", "--strategies", "naive,lua,watch"]
+    with start(*arguments, **environment) as run:
+        out, err = run.communicate(timeout=30)
+    assert run.returncode == 0, err
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out)
+    assert "…" not in shown
+    table = shown.partition("Latencies: ")[0]
+    assert re.search(r"^naive\b.* lost \d+", table, re.MULTILINE)
+    assert re.search(r"^lua\b.* held\b", table, re.MULTILINE)
+    assert re.search(r"^watch\b.* held\b", table, re.MULTILINE)
 
 
 def test_help_has_examples():

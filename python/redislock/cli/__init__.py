@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import signal
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -18,6 +18,11 @@ from redislock.cli._group import FaultTellingGroup
 
 if TYPE_CHECKING:
     from types import FrameType
+
+EXIT_CODES: Final = (
+    "Exit codes: 0 ok; 1 a refused status or a failed verdict; "
+    "2 usage; 3 a fault of the server or the connection."
+)
 
 app = typer.Typer(
     name="redislock",
@@ -44,7 +49,7 @@ def _tell_version(wanted: bool) -> None:
     raise typer.Exit
 
 
-@app.callback()
+@app.callback(epilog=EXIT_CODES)
 def redislock(
     context: typer.Context,
     version: Annotated[  # noqa: ARG001 - its callback does the work
@@ -57,13 +62,9 @@ def redislock(
         ),
     ] = False,
 ) -> None:
-    r"""Withdraw without races on Redis, and see what each way of doing it costs.
+    """Withdraw without races on Redis, and see what each way of doing it costs.
 
     No server at hand? [bold]redislock serve[/bold] runs one.
-
-    \b
-    Exit codes: 0 ok; 1 a refused status or a failed verdict;
-    2 usage; 3 a fault of the server or the connection.
     """
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())

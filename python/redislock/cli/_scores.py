@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
 
 UNSAFE: Final = frozenset({"naive"})
 """Strategies that are expected to lose money under contention."""
+
+
+_TRIES: Final = "tries\nper ok"
+_LAYOUTS: Final = (
+    ("ok/s", "p50", "p95", "p99", "p99.9", "max", "statuses", _TRIES),
+    ("ok/s", "p50", "p99", "max", "statuses", _TRIES),
+    ("ok/s", "p50", "p99", "statuses"),
+    ("ok/s", "p50", "p99"),
+)
+"""The columns between strategy and verdict; the first that a terminal is wide enough for is taken."""
 
 
 class Scores:
@@ -52,48 +63,64 @@ class Scores:
 
     def tell_one(self, report: load.Report) -> None:
         """Print what a run showed, where no bar did."""
-        if self.console.is_terminal:
-            return
-        latency = report.latency
-        self.say(
-            f"{report.strategy}: {report.throughput:,.0f} ok/s, p50 {in_words(latency.p50)}, "
-            f"p99 {in_words(latency.p99)}, {' '.join(_verdict(report).plain.split())}"
-        )
+        if not self.console.is_terminal:
+            self.say(_line(report))
 
     def tell_all(self, reports: Sequence[load.Report]) -> None:
         """Print the table, and below it what a reader should know of each strategy."""
         if not reports:
             return
         self.say("")
-        self.console.print(_table(reports))
-        self.say("Latencies: milliseconds, of withdrawals that were ok.", "dim")
+        shown = next((each for each in _LAYOUTS if self._fits(_table(reports, each))), None)
+        if shown is not None:
+            self.console.print(_table(reports, shown))
+            self.say("Latencies: milliseconds, of withdrawals that were ok.", "dim")
+        else:
+            for report in reports:
+                self.say(_line(report))
         for report in reports:
             for line, style in _remarks(report):
                 self.say(f"{report.strategy}: {line}", style)
 
+    def _fits(self, table: Table) -> bool:
+        unbounded = self.console.options.update_width(1_000_000)
+        return Measurement.get(self.console, unbounded, table).maximum <= self.console.width
 
-def _table(reports: Sequence[load.Report]) -> Table:
+
+def _line(report: load.Report) -> str:
+    latency, verdict = report.latency, " ".join(_verdict(report).plain.split())
+    times = f"p50 {in_words(latency.p50)}, p99 {in_words(latency.p99)}, " if latency.count else ""
+    return f"{report.strategy}: {report.throughput:,.0f} ok/s, {times}{verdict}"
+
+
+def _table(reports: Sequence[load.Report], figures: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("strategy", no_wrap=True)
-    for name in ("ok/s", "p50", "p95", "p99", "p99.9", "max"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("statuses", no_wrap=True)
-    table.add_column("tries\nper ok", justify="right", no_wrap=True)
-    table.add_column("verdict")  # may be folded on a narrow terminal
+    for name in figures:
+        table.add_column(name, justify="left" if name == "statuses" else "right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
     for report in reports:
-        latency = report.latency
-        times = (latency.p50, latency.p95, latency.p99, latency.p999, latency.max)
-        tries = report.attempts_per_success
-        counts = {**report.statuses, **{kind: each["count"] for kind, each in report.errors.items()}}
-        table.add_row(
-            report.strategy,
-            f"{report.throughput:,.0f}",
-            *(_milliseconds(each) if latency.count else "-" for each in times),
-            "\n".join(f"{name} {number:,}" for name, number in counts.items()) or "-",
-            f"{tries:.2f}" if tries is not None else "-",
-            _verdict(report),
-        )
+        told = _figures(report)
+        table.add_row(report.strategy, *(told[name] for name in figures), _verdict(report))
     return table
+
+
+def _figures(report: load.Report) -> dict[str, str]:
+    latency, tries = report.latency, report.attempts_per_success
+    counts = {**report.statuses, **{kind: each["count"] for kind, each in report.errors.items()}}
+    times = {
+        "p50": latency.p50,
+        "p95": latency.p95,
+        "p99": latency.p99,
+        "p99.9": latency.p999,
+        "max": latency.max,
+    }
+    return {
+        "ok/s": f"{report.throughput:,.0f}",
+        **{name: _milliseconds(each) if latency.count else "-" for name, each in times.items()},
+        "statuses": "\n".join(f"{name} {number:,}" for name, number in counts.items()) or "-",
+        _TRIES: f"{tries:.2f}" if tries is not None else "-",
+    }
 
 
 def _milliseconds(seconds: float) -> str:

@@ -16,7 +16,7 @@ import typer
 
 from redislock._server import PrivateServer, ServerNotFoundError
 from redislock.cli._common import open_client
-from redislock.cli._group import FAULT, tell
+from redislock.cli._group import FAULT, tell, with_way_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +70,7 @@ def _look(url: str | None, named_by: str, timeout: str) -> Target:
     with open_client(url, None, timeout) as client:
         found = client.health()
         if not found:
-            tell(found.error)
+            tell(with_way_out(found.error))
             raise typer.Exit(FAULT)
         if found.role in ("slave", "replica"):
             tell(f"{client.url} is a replica and refuses writes; name its master")
