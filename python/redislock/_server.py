@@ -353,7 +353,7 @@ def _claim_port(port: int) -> int:
 
 
 def _port_in_use(port: int) -> PortInUseError:
-    return PortInUseError(f"port {port} on {HOST} is in use by another program")
+    return PortInUseError(f"port {port} on {HOST} is in use by another program; port 0 takes a free one")
 
 
 def _answers(path: Path, timeout: float) -> bool:

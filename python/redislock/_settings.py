@@ -69,11 +69,34 @@ _OPTION_TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
+_RULES = (
+    "prefix",
+    "balance_key",
+    "history_limit",
+    "idempotency_ttl",
+    "max_retries",
+    "lock_wait",
+    "lock_lease",
+)
+
+# What users of redis-py write.
+_SERVER = "the server is named by its URL: redis://host:6379/0, rediss:// for TLS, unix:///path"
+_INSTEAD: dict[str, str] = {
+    "host": _SERVER,
+    "port": _SERVER,
+    "ssl": _SERVER,
+    "unix_socket_path": _SERVER,
+    "socket_timeout": "timeout is the total for one operation",
+    "socket_connect_timeout": "it is called connect_timeout",
+    "key_prefix": "it is called prefix",
+}
+
+
 def _to_text(name: str, value: object) -> str:
     wanted = _OPTION_TYPES.get(name)
     if wanted is None:
-        known = ", ".join(_OPTION_TYPES)
-        raise TypeError(f"unknown option {name!r}; known are {known}")
+        known = "known are " + ", ".join((*_RULES, *_OPTION_TYPES))
+        raise TypeError(f"unknown option {name!r}; {_INSTEAD.get(name, known)}")
     if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
         names = " or ".join(each.__name__ for each in wanted)
         raise TypeError(f"{name} must be {names}, not {type(value).__name__}")

@@ -275,7 +275,8 @@ class _Run:
             lanes = self._client._options.max_connections  # noqa: SLF001 - as its URL said
             yield (
                 f"{users} users shared {lanes} exclusive connections: up to "
-                f"{seen['longest_line']} waited in line; raise max_connections"
+                f"{seen['longest_line']} waited in line; raise max_connections, "
+                f"as in redis://host:6379/0?max_connections={users}"
             )
         if seen["statuses"].get("insufficient"):
             yield f"the balance of {self._balance} ran out: start with more to measure withdrawals"

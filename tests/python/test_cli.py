@@ -543,6 +543,7 @@ def test_serve_as_json():
 def test_serve_on_a_busy_port(server):
     sentence = told(run("serve", "--port", str(server.port)), USAGE)
     assert f"port {server.port} on 127.0.0.1 is in use" in sentence
+    assert "port 0" in sentence
 
 
 def test_serve_without_any_server_names_the_ways_out(tmp_path, monkeypatch):

@@ -165,6 +165,17 @@ def test_from_url_is_the_constructor(server, user):
         assert client.keys(user)["balance"].startswith("p:")
 
 
+@pytest.mark.parametrize("make", [redislock.Client, redislock.asyncio.Client])
+def test_an_unknown_option_is_told_with_the_way_out(make):
+    with pytest.raises(TypeError, match=r"'max_retrys'; known are .*max_retries, lock_wait.* timeout,"):
+        make("memory://", max_retrys=3)
+    for name, value in {"host": "h", "port": 6380, "ssl": True}.items():
+        with pytest.raises(TypeError, match=f"'{name}'; the server is named by its URL: redis://"):
+            make(**{name: value})
+    with pytest.raises(TypeError, match="timeout is the total"):
+        make("memory://", socket_timeout=3)
+
+
 # --- settings of a redis-py client --------------------------------------------------------------
 
 

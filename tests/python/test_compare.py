@@ -165,6 +165,7 @@ def test_users_that_wait_for_connections_are_told(server):
     done = compare("--url", f"{server.url}?max_connections=4", *SHORT, "--strategies", "watch")
     assert done.exit_code == 0, done.output
     assert "16 users shared 4 exclusive connections" in done.stdout
+    assert "?max_connections=16" in done.stdout
 
 
 def test_hot_with_many_accounts_says_what_it_does(server):
