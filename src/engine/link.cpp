@@ -110,7 +110,7 @@ void link::on_event(bool readable, bool writable) {
         take_replies();
         if (state_ == state::dead) return;
         if (!filled) {
-            lost(filled.error());
+            lost(in_context(filled.error()));
             return;
         }
     }
@@ -215,7 +215,7 @@ void link::flush() {
         // The peer may have answered, or said why, before it hung up.
         [[maybe_unused]] const auto ended = connection_->fill();
         take_replies();
-        if (state_ != state::dead) lost(written.error());
+        if (state_ != state::dead) lost(in_context(written.error()));
         return;
     }
     update_interest();
@@ -224,7 +224,7 @@ void link::flush() {
 void link::probe() {
     auto filled = connection_->fill();
     take_replies();
-    if (state_ != state::dead && !filled) lost(filled.error());
+    if (state_ != state::dead && !filled) lost(in_context(filled.error()));
 }
 
 void link::update_interest() {
@@ -259,6 +259,14 @@ void link::lost(error why) {
     }
     for (const auto& each : offered_) each->replies.clear();
     owner_.on_link_lost(*this, why, std::exchange(offered_, {}));
+}
+
+// What ends a greeting says of itself neither where nor why: a server that speaks only TLS hangs up.
+error link::in_context(error why) const {
+    if (state_ != state::greeting || why.code != errc::connection_failed) return why;
+    why.message = "cannot connect to " + at_.settings.redacted() + ": " + why.message;
+    if (!at_.tls) why.message += "; does it want TLS (rediss://)?";
+    return why;
 }
 
 void link::remember_lost_client() {

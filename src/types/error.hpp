@@ -17,7 +17,7 @@ enum class errc : std::uint8_t {
     timed_out,             ///< the deadline passed before the request could have been applied
     outcome_unknown,       ///< written, but never answered: it may or may not have been applied
     protocol,              ///< the peer does not speak the protocol, or exceeds a limit
-    authentication,        ///< user name, password or certificate refused
+    authentication,        ///< user name or password refused
     no_permission,         ///< the ACL forbids a command that is needed
     server_refused,        ///< the server answered with an error and applied nothing
     redirected,            ///< a cluster node answered that the key lives elsewhere

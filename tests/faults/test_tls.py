@@ -106,6 +106,7 @@ def refused(client, *words):
             change(client, how, "alice", "order")
         message = str(caught.value)
         assert any(word in message for word in words), message
+        assert message.startswith("cannot connect to ")
         assert SECRET not in message
     health = client.health()
     assert not health
@@ -155,8 +156,9 @@ def test_30_tls_a_server_without_tls_is_refused(server, serve, connect, folder):
             change(secure(connect, server.port, folder, timeout=0.4), how, "alice", "order")
     # And the other way round: no plain word is taken for an answer.
     plain = connect(f"redis://:{SECRET}@127.0.0.1:{serve('good')}", timeout=1)
-    with pytest.raises(redislock.Error) as caught:
+    with pytest.raises(redislock.Error, match=r"^cannot connect to .*; does it want TLS") as caught:
         plain.balance("alice")
+    assert f"127.0.0.1:{serve('good')}" in str(caught.value)
     assert SECRET not in str(caught.value)
 
 
