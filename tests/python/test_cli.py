@@ -85,6 +85,12 @@ def test_init_sets_and_if_missing_keeps(cli, user):
     assert json.loads(done.stdout)["balance"] == 100
 
 
+def test_a_user_may_begin_with_a_dash(cli):
+    assert cli("init", "--prefix", "--p", "--", "--if-missing", "5").exit_code == OK
+    assert cli("balance", "--prefix", "--p", "--", "--if-missing").stdout == "5\n"
+    assert cli("init", "-17", "5").exit_code == OK
+
+
 def test_balance(cli, user):
     cli("init", "USER", "9223372036854775807")
     assert cli("balance", "USER").stdout == "9223372036854775807\n"
@@ -233,7 +239,11 @@ def test_a_bad_amount(cli, what, amount):
         (("withdrew",), "'withdrew'"),
         (("--nonsense",), "--nonsense"),
         (("balance", "ann", "--nonsense"), "--nonsense"),
-        (("withdraw", "lua", "ann", "1", "--nonsense"), "--nonsense"),
+        (("withdraw", "lua", "ann", "1", "--nonsense"), "no such option: --nonsense"),
+        (("init", "--if-mising", "1"), "no such option: --if-mising"),
+        (("deposit", "--idempotency=k", "1"), "no such option: --idempotency"),
+        (("deposit", "-x", "1"), "no such option: -x"),
+        (("compare", "--strategies"), "redislock compare --help"),
     ],
 )
 def test_wrong_usage_is_one_sentence_that_names_the_argument(arguments, named):

@@ -59,9 +59,6 @@ Amount = Annotated[
     ),
 ]
 
-NUMBERS_MAY_BE_NEGATIVE: Final = {"ignore_unknown_options": True}
-"""Settings of a command with amounts: "-5" is a wrong amount, not an unknown option "-5"."""
-
 
 def examples(*lines: str) -> str:
     """Return the last paragraph of a command's help."""

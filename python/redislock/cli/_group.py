@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import Any, Final
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 import redislock
 from redislock._server import PortInUseError, ServerError
@@ -36,6 +37,29 @@ def tell(sentence: str) -> None:
     typer.echo(f"redislock: {' '.join(sentence.split())}", err=True)
 
 
+class AmountCommand(TyperCommand):
+    """A command with amounts: "-5" is a wrong amount, not an unknown option "-5"."""
+
+    ignore_unknown_options = True
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse what looks like an option and is none; it would be taken for a user."""
+        options: list[Any] = [each for each in self.get_params(ctx) if each.param_type_name == "option"]
+        flags = {name: option.is_flag for option in options for name in option.opts}
+        value_follows = False
+        for each in args:
+            name, _, value = each.partition("=")
+            if value_follows:
+                value_follows = False
+            elif each == "--":
+                break
+            elif name in flags:
+                value_follows = not (flags[name] or value)
+            elif re.match(r"-[^0-9.]", name):
+                raise _UsageError(f"No such option: {name}", ctx=ctx)
+        return super().parse_args(ctx, args)
+
+
 class FaultTellingGroup(TyperGroup):
     """The command `redislock`: turns what its commands raise into a sentence and an exit code."""
 
@@ -61,7 +85,7 @@ class FaultTellingGroup(TyperGroup):
             _flush_quietly()
             raise
         except Exception as error:
-            explained = explain(error)
+            explained = explain(error, ctx.invoked_subcommand)
             if explained is None:
                 raise
             code, sentence = explained
@@ -70,10 +94,10 @@ class FaultTellingGroup(TyperGroup):
         return done
 
 
-def explain(error: Exception) -> tuple[int, str] | None:
+def explain(error: Exception, command: str | None) -> tuple[int, str] | None:
     """Return the exit code and the sentence for what a command raised; None for a bug of ours."""
     if isinstance(error, _UsageError):
-        return USAGE, _usage_sentence(error)
+        return USAGE, _usage_sentence(error, command)
     if isinstance(error, _WRONG_ARGUMENTS):
         return USAGE, str(error)
     if isinstance(error, (redislock.Error, ServerError)):
@@ -94,9 +118,9 @@ def with_way_out(fault: str) -> str:
     return fault
 
 
-def _usage_sentence(error: Any) -> str:
+def _usage_sentence(error: Any, command: str | None = None) -> str:
     said = str(error.format_message()).rstrip(".").replace("Value error, ", "")
-    path = error.ctx.command_path if error.ctx is not None else "redislock"
+    path = error.ctx.command_path if error.ctx is not None else f"redislock {command or ''}".rstrip()
     return f"{said[:1].lower()}{said[1:]}; see {path} --help"
 
 

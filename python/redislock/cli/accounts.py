@@ -12,7 +12,6 @@ import typer
 
 from redislock.cli._common import (
     DEFAULT_TIMEOUT,
-    NUMBERS_MAY_BE_NEGATIVE,
     Amount,
     IdempotencyKey,
     Json,
@@ -30,6 +29,7 @@ from redislock.cli._common import (
     whole_number,
     wrong,
 )
+from redislock.cli._group import AmountCommand
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,11 +43,10 @@ STRATEGIES: Final = ("lua", "lock", "watch", "naive")
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    numbers = NUMBERS_MAY_BE_NEGATIVE
-    app.command(epilog=INIT, context_settings=numbers)(init)
+    app.command(epilog=INIT, cls=AmountCommand)(init)
     app.command(epilog=BALANCE)(balance)
-    app.command(epilog=DEPOSIT, context_settings=numbers)(deposit)
-    app.command(epilog=WITHDRAW, context_settings=numbers)(withdraw)
+    app.command(epilog=DEPOSIT, cls=AmountCommand)(deposit)
+    app.command(epilog=WITHDRAW, cls=AmountCommand)(withdraw)
     app.command(epilog=HISTORY)(history)
     app.command(epilog=DELETE)(delete)
 
