@@ -174,6 +174,17 @@ def test_history(cli, user):
     assert len(cli("history", "USER", "--limit", "1").stdout.splitlines()) == 2
 
 
+@pytest.mark.parametrize("columns", ["40", "80"])
+def test_a_narrow_terminal_cuts_no_figure_of_a_history(server, user, columns):
+    key = "order-" + "1234567890" * 9
+    run("init", user, "9000000000000000000", REDIS_CONN=server.url)
+    run("withdraw", "lua", user, "1234567890123", "--idempotency-key", key, REDIS_CONN=server.url)
+    shown = terminal_output("history", user, REDIS_CONN=server.url, COLUMNS=columns)
+    [entry] = shown.strip().splitlines()[1:]
+    assert "-1234567890123 8999998765432109877" in " ".join(entry.split())
+    assert entry.rstrip().endswith(key)
+
+
 def test_history_of_a_missing_account(cli):
     assert "has no account" in told(cli("history", "USER"), REFUSED)
 

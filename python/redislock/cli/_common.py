@@ -14,6 +14,9 @@ from redislock.cli._group import tell
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from rich.console import Console
+    from rich.table import Table
+
 LARGEST: Final = 2**63 - 1
 DEFAULT_TIMEOUT: Final = "5"
 
@@ -122,6 +125,14 @@ def refuse(sentence: str) -> NoReturn:
     """End the command: it was understood and the account did not allow it."""
     tell(sentence)
     raise typer.Exit(1)
+
+
+def natural_width(console: Console, table: Table) -> int:
+    """Return how wide a table is where there is room for all of it."""
+    from rich.measure import Measurement
+
+    unbounded = console.options.update_width(1_000_000)
+    return Measurement.get(console, unbounded, table).maximum
 
 
 def in_words(seconds: float) -> str:

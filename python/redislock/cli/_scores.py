@@ -6,12 +6,11 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
-from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from redislock.cli._common import in_words
+from redislock.cli._common import in_words, natural_width
 from redislock.load import NO_CONFLICT
 
 if TYPE_CHECKING:
@@ -71,7 +70,9 @@ class Scores:
         if not reports:
             return
         self.say("")
-        shown = next((each for each in _LAYOUTS if self._fits(_table(reports, each))), None)
+        width = self.console.width
+        fitting = (each for each in _LAYOUTS if natural_width(self.console, _table(reports, each)) <= width)
+        shown = next(fitting, None)
         if shown is not None:
             self.console.print(_table(reports, shown))
             self.say("Latencies: milliseconds, of withdrawals that were ok.", "dim")
@@ -81,10 +82,6 @@ class Scores:
         for report in reports:
             for line, style in _remarks(report):
                 self.say(f"{report.strategy}: {line}", style)
-
-    def _fits(self, table: Table) -> bool:
-        unbounded = self.console.options.update_width(1_000_000)
-        return Measurement.get(self.console, unbounded, table).maximum <= self.console.width
 
 
 def _line(report: load.Report) -> str:

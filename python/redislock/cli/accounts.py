@@ -23,6 +23,7 @@ from redislock.cli._common import (
     end_unless_ok,
     examples,
     in_words,
+    natural_width,
     open_client,
     print_json,
     refuse,
@@ -289,6 +290,6 @@ def _print_history(entries: Sequence[redislock.HistoryEntry]) -> None:
             entry.idempotency_key or "",
         )
     console = Console(markup=False, highlight=False)
-    if not console.is_terminal:
-        console.width = 500  # nothing is cut off for a program that reads it
+    # No figure is cut off: a terminal that is too narrow breaks the lines itself.
+    console.width = max(console.width, natural_width(console, table))
     console.print(table)
