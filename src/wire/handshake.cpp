@@ -70,8 +70,8 @@ error refused(std::string_view command, const reply& answer, const options& sett
         answer.text.find("invalid password") != std::string::npos ||
         answer.text.find("without any password configured") != std::string::npos) {
         return {errc::authentication, "the server at " + settings.redacted() +
-                                          " refused the user name or password: " + answer.text +
-                                          "; give them in the URL or as username= and password="};
+                                          " refused the user name or password (" + answer.text +
+                                          "); give them in the URL or as username= and password="};
     }
     if (command == "SELECT") {
         return {errc::configuration,

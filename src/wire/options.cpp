@@ -264,6 +264,7 @@ result<options> parse_url(std::string_view url) {
     if (!known && rest.find("://") != std::string_view::npos) {
         return bad("the URL's scheme must be redis, rediss, unix or memory, like redis://host:6379/0");
     }
+    if (!known && rest.front() == '/') return bad("a unix socket is named like this: unix:///run/redis.sock");
     if (const auto fragment = rest.find('#'); fragment != std::string_view::npos) {
         return bad("the URL holds a '#'; write it as %23");
     }

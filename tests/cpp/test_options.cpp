@@ -134,6 +134,7 @@ TEST(options, name_the_part_that_is_wrong) {
         {"redis://host#1", "#"},
         {"unix://run/redis.sock", "absolute path"},
         {"unix://", "absolute path"},
+        {"/run/redis.sock", "unix:///run/redis.sock"},
         {"unix:///a%z0", "path"},
         {"redis://host?timeout=0", "timeout"},
         {"redis://host?timeout=-1", "timeout"},
