@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include <csignal>
+#include <system_error>
 #include <thread>
 
 namespace redislock::wire {
@@ -34,14 +35,21 @@ result<addresses> resolve(const std::string& host, int flags) {
     return out;
 }
 
-// The thread must leave every signal to the threads of the application.
-void start_without_signals(std::function<void()> body) {
+// The thread must leave every signal to the threads of the application. Tells why there is none, if
+// the system has no thread to give.
+std::error_code start_without_signals(std::function<void()> body) {
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    std::thread(std::move(body)).detach();
+    std::error_code refused;
+    try {
+        std::thread(std::move(body)).detach();
+    } catch (const std::system_error& failure) {
+        refused = failure.code();
+    }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return refused;
 }
 
 }  // namespace
@@ -54,7 +62,7 @@ std::shared_ptr<lookup> lookup::start(const std::string& host, std::function<voi
         self->ready_ = true;
         return self;
     }
-    start_without_signals([self, host, notify = std::move(notify)] {
+    const auto refused = start_without_signals([self, host, notify = std::move(notify)] {
         auto answer = resolve(host, AI_ADDRCONFIG);
         {
             const std::lock_guard guard(self->mutex_);
@@ -63,6 +71,12 @@ std::shared_ptr<lookup> lookup::start(const std::string& host, std::function<voi
         }
         notify();
     });
+    if (refused) {
+        self->answer_ =
+            error{errc::connection_failed,
+                  "host '" + host + "' cannot be looked up: no thread for it: " + refused.message()};
+        self->ready_ = true;
+    }
     return self;
 }
 

@@ -2,10 +2,12 @@
 #include "wire/resolve.hpp"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <memory>
 #include <string>
 #include <thread>
@@ -56,6 +58,45 @@ TEST(resolve, may_be_abandoned) {
     await(*notified);
     EXPECT_EQ(*notified, 1);
 }
+
+#ifdef __GLIBC__
+// Asks the system for stacks that no machine has, so that no thread can be started.
+class no_threads {
+public:
+    no_threads() {
+        pthread_getattr_default_np(&before_);
+        pthread_attr_t huge;
+        pthread_attr_init(&huge);
+        pthread_attr_setstacksize(&huge, std::size_t{1} << 46U);
+        pthread_setattr_default_np(&huge);
+        pthread_attr_destroy(&huge);
+    }
+    no_threads(const no_threads&) = delete;
+    no_threads& operator=(const no_threads&) = delete;
+    ~no_threads() { pthread_setattr_default_np(&before_); }
+
+private:
+    pthread_attr_t before_{};
+};
+
+TEST(resolve, without_a_thread_it_fails_and_leaves_the_signals_alone) {
+    sigset_t before;
+    pthread_sigmask(SIG_SETMASK, nullptr, &before);
+    std::shared_ptr<lookup> own;
+    {
+        const no_threads now;
+        own = lookup::start("no-such-host.invalid", [] { FAIL() << "nobody was asked"; });
+    }
+    ASSERT_TRUE(own->ready());
+    const auto found = own->take();
+    ASSERT_FALSE(found.has_value());
+    EXPECT_EQ(found.error().code, errc::connection_failed);
+    EXPECT_NE(found.error().message.find("no thread"), std::string::npos);
+    sigset_t after;
+    pthread_sigmask(SIG_SETMASK, nullptr, &after);
+    EXPECT_EQ(sigismember(&after, SIGINT), sigismember(&before, SIGINT));
+}
+#endif
 
 }  // namespace
 }  // namespace redislock::wire
