@@ -2,8 +2,10 @@
 // reactor and comes back finished.
 #pragma once
 
+#include <exception>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "engine/context.hpp"
@@ -58,8 +60,16 @@ private:
         task_ = body(with);
         task_.start(queue, finished);
     }
+    // Below the bindings failures are values, so this is memory that ran out, or a mistake of ours:
+    // the operation's alone, and not that of all who share the reactor.
     void collect() final {
-        outcome_.emplace(task_.take());
+        try {
+            outcome_.emplace(task_.take());
+        } catch (const std::exception& failure) {
+            outcome_.emplace(error{errc::outcome_unknown, std::string("the operation broke off (") +
+                                                              failure.what() +
+                                                              "): it may or may not have been applied"});
+        }
         task_ = {};
     }
     void destroy_frame() noexcept final { task_ = {}; }

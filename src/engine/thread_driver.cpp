@@ -139,8 +139,24 @@ void thread_driver::see_off(std::unique_lock<std::mutex>& lock, const operation&
 
 void thread_driver::lead_once(std::unique_lock<std::mutex>& lock, const operation& own, nanos until) {
     led_ = true;
-    const bool had_finished = own.finished();
     calls to_make;
+    try {
+        lead(lock, own, until, to_make);
+    } catch (...) {  // out of memory, say: this call's misfortune, which must not leave the others leaderless
+        led_ = false;
+        pass_the_lead(to_make);
+        throw;
+    }
+    led_ = false;
+    if (to_make.empty()) return;
+    lock.unlock();
+    to_make.make();
+    lock.lock();
+}
+
+void thread_driver::lead(std::unique_lock<std::mutex>& lock, const operation& own, nanos until,
+                         calls& to_make) {
+    const bool had_finished = own.finished();
     flush(to_make);
     const bool changed = reactor_->has_work() || !to_make.empty() || own.finished() != had_finished;
     const nanos left = until == never ? never : std::max<nanos>(0, until - monotonic_now());
@@ -154,18 +170,13 @@ void thread_driver::lead_once(std::unique_lock<std::mutex>& lock, const operatio
     lock.lock();
     reactor_->turn();
     flush(to_make);
-    led_ = false;
-    if (to_make.empty()) return;
-    lock.unlock();
-    to_make.make();
-    lock.lock();
 }
 
 // Beside a leader. True if the operation has finished and nothing is left to do; the mutex is then
 // released.
 bool thread_driver::sleep_once(std::unique_lock<std::mutex>& lock, sleeper& own, nanos until) {
-    own.lie_down();
     asleep_.push_back(&own);
+    own.lie_down();
     const bool in_company = unwritten_.load(std::memory_order_relaxed) > 0;
     const nanos wake_at = in_company ? std::min(until, monotonic_now() + patience_for_company) : until;
     lock.unlock();

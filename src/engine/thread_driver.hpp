@@ -48,6 +48,7 @@ private:
     class calls;
 
     void lead_once(std::unique_lock<std::mutex>& lock, const operation& own, nanos until);
+    void lead(std::unique_lock<std::mutex>& lock, const operation& own, nanos until, calls& to_make);
     bool sleep_once(std::unique_lock<std::mutex>& lock, sleeper& own, nanos until);
     void flush(calls& to_make);
     void flush_beside_leader(calls& to_make);

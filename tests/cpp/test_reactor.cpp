@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -73,6 +74,37 @@ TEST(reactor, an_operation_may_finish_without_waiting) {
     EXPECT_TRUE(on.core->has_work());
     EXPECT_EQ(on.core->take_finished().size(), 1U);
     EXPECT_FALSE(on.core->has_work());
+}
+
+class breaks final : public text_operation {
+public:
+    breaks() : text_operation(second) {}
+
+protected:
+    text_task body(context& with) override {
+        auto slot = with.make_slot();
+        slot->request.commands.add("ECHO", "x");
+        auto said = co_await with.send(std::move(slot));
+        if (said) throw std::bad_alloc();
+        co_return std::string("never");
+    }
+};
+
+TEST(reactor, what_an_operation_throws_is_its_own_affair) {
+    const fake_reactor on;
+    const auto broken = std::make_shared<breaks>();
+    const auto sound = std::make_shared<talks>("a", 1);
+    on.core->submit(broken);
+    on.core->submit(sound);
+    on.settle();
+    on.shared().answer(wire::simple());
+    on.shared().answer(wire::simple());
+    on.settle();
+    ASSERT_TRUE(broken->finished());
+    EXPECT_EQ(broken->outcome().error().code, errc::outcome_unknown);
+    ASSERT_TRUE(sound->finished());
+    EXPECT_EQ(outcome_of(*sound), "a");
+    EXPECT_EQ(on.core->in_flight(), 0U);
 }
 
 TEST(reactor, tells_the_finished_ones_in_their_order) {
