@@ -61,7 +61,7 @@ T unwrap(result<T> from) {
 /// Makes backends for one address; the choice between sockets and memory is here.
 engine::backend_factory make_factory(const address& where);
 
-/// Hands log records to the logger "redislock". GIL held.
+/// Hands log records to the logger "redislock". What its filters raise is only reported. GIL held.
 void emit(const std::vector<engine::log_record>& records);
 
 /// Arguments, checked, with errors that name them.

@@ -89,7 +89,12 @@ public:
     explicit loop_driver(const address& where) : reactor_(make_reactor(where)) {}
     loop_driver(const loop_driver&) = delete;
     loop_driver& operator=(const loop_driver&) = delete;
-    ~loop_driver() { close(); }
+    // Nothing is told to anybody: the interpreter may be ending, and an import would fail.
+    ~loop_driver() {
+        if (!reactor_) return;
+        end(*reactor_);
+        for (const auto& each : reactor_->take_finished()) drop_waiter(static_cast<request&>(*each));
+    }
 
     int fileno() const { return reactor_ ? reactor_->fileno() : -1; }
     std::size_t in_flight() const { return reactor_ ? reactor_->in_flight() : 0; }
@@ -125,8 +130,7 @@ public:
     /// Ends everything under way; the outcomes are the last that will be delivered.
     py::list close() {
         if (!reactor_) return py::list();
-        reactor_->cancel_all(errc::closed);
-        reactor_->drain();
+        end(*reactor_);
         py::list last = take();
         reactor_.reset();
         return last;
@@ -139,6 +143,11 @@ public:
     }
 
 private:
+    static void end(engine::reactor& which) {
+        which.cancel_all(errc::closed);
+        which.drain();
+    }
+
     static void drop_waiter(request& which) {
         if (which.waiter != nullptr) Py_DECREF(static_cast<PyObject*>(std::exchange(which.waiter, nullptr)));
     }
@@ -156,6 +165,7 @@ private:
                 out.append(py::make_tuple(waiter, failure.value(), true));
             }
         }
+        if (!reactor_) return out;  // closed meanwhile: by a finalizer that the garbage collector ran
         // What can go on without an event must not wait for one.
         if (reactor_->has_work()) reactor_->loop().poller().wake_handle()->wake();
         if (reactor_->loop().has_log()) emit(reactor_->loop().take_log());

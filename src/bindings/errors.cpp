@@ -52,7 +52,15 @@ void raise(const error& failure) {
 void emit(const std::vector<engine::log_record>& records) {
     if (records.empty()) return;
     const py::object log = py::module_::import("redislock._log").attr("emit");
-    for (const auto& each : records) log(static_cast<int>(each.level), readable(each.text));
+    for (const auto& each : records) {
+        try {
+            log(static_cast<int>(each.level), readable(each.text));
+        } catch (py::error_already_set& failure) {
+            // A filter or handler that raises must not take the place of somebody's outcome.
+            if (!failure.matches(PyExc_Exception)) throw;
+            failure.discard_as_unraisable("the logger 'redislock'");
+        }
+    }
 }
 
 }  // namespace redislock::bindings
