@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import threading
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
@@ -32,7 +33,7 @@ __all__ = [
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # a finalizer may call here from within
 _client: Client | None = None
 
 
@@ -48,6 +49,14 @@ def default_client() -> Client:
             if _client is None:
                 _client = Client()
     return _client
+
+
+def _after_fork_in_child() -> None:
+    global _lock  # noqa: PLW0603  # the thread that held it may not exist here
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _on_default(method: Callable[Concatenate[Client, P], R]) -> Callable[P, R]:

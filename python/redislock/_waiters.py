@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from redislock import _core
@@ -23,9 +24,10 @@ _modules = sys.modules
 
 
 def _warn_of_running_loop() -> None:
-    asyncio = _modules.get("asyncio")
-    # The public get_running_loop() raises where there is none.
-    if asyncio is not None and asyncio._get_running_loop() is not None:  # noqa: SLF001
+    # The public get_running_loop() raises where there is none. Another thread may be importing asyncio
+    # at this moment, which has neither then.
+    find_loop = getattr(_modules.get("asyncio"), "_get_running_loop", None)
+    if find_loop is not None and find_loop() is not None:
         warnings.warn(
             "a blocking redislock call inside a running event loop stops that loop; "
             "use redislock.asyncio.Client",
@@ -43,47 +45,48 @@ def _level_of_caller() -> int:
 
 
 def _hub_of_this_thread() -> Any:
-    import gevent
-
-    return gevent._hub_local.get_hub_if_exists()  # noqa: SLF001  # get_hub() would make one
+    # get_hub() would make one; and another thread may be importing gevent at this moment.
+    find_hub = getattr(_modules.get("gevent._hub_local"), "get_hub_if_exists", None)
+    return None if find_hub is None else find_hub()
 
 
 class GeventWaiter:
-    """Runs operations for the greenlets of one hub."""
+    """Runs operations for the greenlets of one hub. Closes itself when nobody refers to it any more."""
 
     def __init__(self, options: _core.Options, hub: Any) -> None:
         from greenlet import getcurrent
 
         self._getcurrent: Callable[[], Any] = getcurrent
         self._hub = hub
-        self._switch: Callable[[], Any] = hub.switch
         self._core = _core.LoopDriver(options)
+        self._switch: Callable[[], Any] = hub.switch
         self._scheduled = False
-        self._closed = False
         # Holds the loop open only while something is under way, so that an idle client ends no
         # program late.
         self._io = hub.loop.io(self._core.fileno(), 1)
         self._io.ref = False
-        self._io.start(self._on_ready)
+        # The loop must not keep the waiter of a client that nobody has any more.
+        self._io.start(_on_ready, weakref.ref(self))
+        weakref.finalize(self, _retire, hub, self._io, self._core).atexit = False
 
     def run(self, operation: _core.Operation) -> Any:
-        waiter = (self._getcurrent(), operation)
-        self._core.submit(operation, waiter)
+        record = [self._getcurrent(), None, False]
+        self._core.submit(operation, record)
         if not self._scheduled:
             self._schedule()
         try:
-            answer = self._switch()
             # Somebody else may switch to this greenlet; only the answer to this call counts.
-            while type(answer) is not tuple or not answer or answer[0] is not waiter:
-                answer = self._switch()
+            while self._switch() is not record:
+                pass
         except BaseException:
+            record[0] = None  # its answer may be on the way already
             self._core.cancel(operation)
             if not self._scheduled:
                 self._schedule()
             raise
-        if answer[2]:
-            raise answer[1]
-        return answer[1]
+        if record[2]:
+            raise record[1]
+        return record[1]
 
     def _schedule(self) -> None:
         self._scheduled = True
@@ -93,17 +96,19 @@ class GeventWaiter:
         self._scheduled = False
         self._deliver(self._core.flush())
 
-    def _on_ready(self) -> None:
+    def pump(self) -> None:
+        """Handles what is ready."""
         self._deliver(self._core.pump())
 
-    def _deliver(self, finished: list[tuple[Any, Any, bool]]) -> None:
-        for answer in finished:
-            try:
-                answer[0][0].switch(answer)
-            except BaseException:  # noqa: BLE001, PERF203  # one failure must not cost the others their answers
-                self._hub.handle_error(answer[0][0], *sys.exc_info())
-        if not self._closed:
+    def _deliver(self, finished: list[tuple[list[Any], Any, bool]]) -> None:
+        _deliver(self._hub, finished)
+        if self._core.fileno() >= 0:
             self._io.ref = self._core.in_flight > 0
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether the hub's thread has ended, so that nobody will ever call here again."""
+        return self._hub.loop is None or self._hub.dead
 
     def close(self) -> None:
         """Ends what is under way.
@@ -111,27 +116,53 @@ class GeventWaiter:
         The hub's own thread does it, and the hub tells the waiting greenlets: the caller may be one
         of them, and must not wait for what they do next.
         """
-        if self._closed:
-            return
-        loop = self._hub.loop
-        if loop is None:  # its thread has ended
-            self._closed = True
-            self._core.close()
-        elif _hub_of_this_thread() is not self._hub:
-            loop.run_callback_threadsafe(self._close_here)
-        else:
-            self._close_here()
-
-    def _close_here(self) -> None:
-        self._closed = True
-        self._io.stop()
-        self._io.close()
-        self._hub.loop.run_callback(self._deliver, self._core.close())
+        _retire(self._hub, self._io, self._core)
 
     def abandon_after_fork(self) -> None:
-        self._io.stop()  # before gevent renews its loop, which would look at a closed descriptor
-        self._io.close()
+        if self._hub.loop is not None:
+            self._io.stop()  # before gevent renews its loop, which would look at a closed descriptor
+            self._io.close()
         self._core.abandon_after_fork()
+
+
+def _on_ready(of: weakref.ref[GeventWaiter]) -> None:
+    waiter = of()
+    if waiter is not None:
+        waiter.pump()
+
+
+def _deliver(hub: Any, finished: list[tuple[list[Any], Any, bool]]) -> None:
+    for record, value, failed in finished:
+        greenlet = record[0]
+        if greenlet is None:  # it was killed or timed out since, and may wait for something else
+            continue
+        record[1], record[2] = value, failed
+        try:
+            greenlet.switch(record)
+        except BaseException:  # noqa: BLE001  # one failure must not cost the others their answers
+            hub.handle_error(greenlet, *sys.exc_info())
+
+
+def _retire(hub: Any, io: Any, core: _core.LoopDriver) -> None:
+    if core.fileno() < 0:  # closed before, or left behind by a fork
+        return
+    loop = hub.loop
+    if loop is None or hub.dead:
+        core.close()
+    elif _hub_of_this_thread() is hub:
+        _take_out(hub, io, core)
+    else:
+        loop.run_callback_threadsafe(_take_out, hub, io, core)
+
+
+def _take_out(hub: Any, io: Any, core: _core.LoopDriver) -> None:
+    if core.fileno() < 0:
+        return
+    io.stop()
+    io.close()
+    finished = core.close()
+    if finished:
+        hub.loop.run_callback(_deliver, hub, finished)
 
 
 class BlockingWaiter:
@@ -143,7 +174,7 @@ class BlockingWaiter:
         self._main = threading.main_thread().ident
         self._threads: _core.ThreadDriver | None = None
         self._hubs: dict[int, GeventWaiter] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer may call here from within
         self._closed = False
 
     def run(self, operation: _core.Operation) -> Any:
@@ -168,10 +199,17 @@ class BlockingWaiter:
     def _waiter_of(self, hub: Any) -> GeventWaiter:
         waiter = self._hubs.get(id(hub))
         if waiter is None or waiter._hub is not hub:  # noqa: SLF001  # ids are reused
+            waiter = self._make_waiter(hub)
+        return waiter
+
+    def _make_waiter(self, hub: Any) -> GeventWaiter:
+        with self._lock:
             if self._closed:
                 raise _closed()
+            for orphan in [key for key, each in self._hubs.items() if each.orphaned]:
+                self._hubs.pop(orphan).close()
             waiter = self._hubs[id(hub)] = GeventWaiter(self._options, hub)
-        return waiter
+            return waiter
 
     def _make_threads(self) -> _core.ThreadDriver:
         with self._lock:
@@ -183,16 +221,17 @@ class BlockingWaiter:
 
     def close(self) -> None:
         """Ends what is under way; later calls raise `ClosedError`."""
-        self._closed = True
-        if self._threads is not None:
-            self._threads.close()
-        hubs, self._hubs = self._hubs, {}
+        with self._lock:
+            self._closed = True
+            threads, hubs, self._hubs = self._threads, self._hubs, {}
+        if threads is not None:
+            threads.close()
         for waiter in hubs.values():
             waiter.close()
 
     def abandon_after_fork(self) -> None:
         """In a forked child: forgets the parent's connections without a word on them."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._main = _get_ident()
         threads, self._threads = self._threads, None
         if threads is not None:

@@ -7,6 +7,8 @@ connections of its own, made at the first call there.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from redislock import _core
@@ -24,13 +26,18 @@ __all__ = ["Client"]
 
 
 class _LoopWaiter:
-    """Runs operations for one event loop. What one tick submits goes out in one write."""
+    """Runs operations for one event loop. What one tick submits goes out in one write.
+
+    Closes itself when nobody refers to it any more.
+    """
 
     def __init__(self, options: _core.Options, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._core = _core.LoopDriver(options)
         self._scheduled = False
-        loop.add_reader(self._core.fileno(), self._on_ready)
+        # The loop must not keep the waiter of a client that nobody has any more.
+        loop.add_reader(self._core.fileno(), _on_ready, weakref.ref(self))
+        weakref.finalize(self, _retire, loop, self._core).atexit = False
 
     async def run(self, operation: Operation) -> Any:
         future = self.loop.create_future()
@@ -52,37 +59,53 @@ class _LoopWaiter:
 
     def _flush(self) -> None:
         self._scheduled = False
-        self._deliver(self._core.flush())
+        _deliver(self._core.flush())
 
-    def _on_ready(self) -> None:
-        self._deliver(self._core.pump())
-
-    def _deliver(self, finished: list[tuple[asyncio.Future[Any], Any, bool]]) -> None:
-        for future, value, failed in finished:
-            if future.done():  # cancelled in this very tick
-                continue
-            if failed:
-                future.set_exception(value)
-            else:
-                future.set_result(value)
+    def pump(self) -> None:
+        """Handles what is ready."""
+        _deliver(self._core.pump())
 
     def close(self) -> None:
         """Ends what is under way, in the loop's own thread."""
-        if self.loop.is_closed():
-            self._core.close()
-        elif asyncio._get_running_loop() is self.loop or not self.loop.is_running():  # noqa: SLF001
-            self._close_here()
-        else:
-            self.loop.call_soon_threadsafe(self._close_here)
-
-    def _close_here(self) -> None:
-        if self._core.fileno() >= 0:
-            self.loop.remove_reader(self._core.fileno())
-            self._deliver(self._core.close())
+        _retire(self.loop, self._core)
 
     def abandon_after_fork(self) -> None:
         # The loop is the parent's, and so is what it registered: not to be touched from here.
         self._core.abandon_after_fork()
+
+
+def _on_ready(of: weakref.ref[_LoopWaiter]) -> None:
+    waiter = of()
+    if waiter is not None:
+        waiter.pump()
+
+
+def _deliver(finished: list[tuple[asyncio.Future[Any], Any, bool]]) -> None:
+    for future, value, failed in finished:
+        if future.done():  # cancelled in this very tick
+            continue
+        if failed:
+            future.set_exception(value)
+        else:
+            future.set_result(value)
+
+
+def _retire(loop: asyncio.AbstractEventLoop, core: _core.LoopDriver) -> None:
+    if core.fileno() < 0:  # closed before, or left behind by a fork
+        return
+    if loop.is_closed():
+        core.close()
+    elif asyncio._get_running_loop() is loop or not loop.is_running():  # noqa: SLF001  # the public twin raises
+        _take_out(loop, core)
+    else:
+        with contextlib.suppress(RuntimeError):  # closed in this moment, so that nobody waits
+            loop.call_soon_threadsafe(_take_out, loop, core)
+
+
+def _take_out(loop: asyncio.AbstractEventLoop, core: _core.LoopDriver) -> None:
+    if core.fileno() >= 0:
+        loop.remove_reader(core.fileno())
+        _deliver(core.close())
 
 
 class Client(BaseClient):
@@ -109,8 +132,9 @@ class Client(BaseClient):
     def _waiter_of(self, loop: asyncio.AbstractEventLoop) -> _LoopWaiter:
         if self._closed:
             raise ClosedError("the client is closed; make a new one")
-        for other in [each for each in self._waiters if each.is_closed()]:
-            self._waiters.pop(other).close()
+        for other in list(self._waiters):  # a copy: another loop's thread may come along
+            if other.is_closed() and (gone := self._waiters.pop(other, None)) is not None:
+                gone.close()
         waiter = self._waiters.get(loop)
         if waiter is None:
             waiter = self._waiters[loop] = _LoopWaiter(self._options, loop)
