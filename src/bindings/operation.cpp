@@ -17,23 +17,18 @@ void destroy(PyObject* self) {
     Py_DECREF(type);
 }
 
-PyObject* refuse_reduce(PyObject* self, PyObject* /*nothing*/) {
-    PyErr_Format(PyExc_TypeError, "cannot pickle '%s' object", Py_TYPE(self)->tp_name);
-    return nullptr;
-}
-
 py::handle make_type() {
-    static PyMethodDef methods[] = {{"__reduce__", &refuse_reduce, METH_NOARGS, nullptr}, {}};
     static char doc[] = "Something to be done once, by a driver.";
-    static PyType_Slot slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(&destroy)},
-                                  {Py_tp_doc, doc},
-                                  {Py_tp_methods, methods},
-                                  {0, nullptr}};
+    static PyType_Slot slots[] = {
+        {Py_tp_dealloc, reinterpret_cast<void*>(&destroy)}, {Py_tp_doc, doc}, {0, nullptr}};
     static PyType_Spec spec = {"redislock._core.Operation", sizeof(operation_object), 0,
                                Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
     PyObject* made = PyType_FromSpec(&spec);
     if (made == nullptr) throw py::error_already_set();
-    return made;
+    const py::handle type = made;
+    py::setattr(type, "__reduce__",
+                py::cpp_function(&refuse_pickling, py::name("__reduce__"), py::is_method(type)));
+    return type;
 }
 
 }  // namespace
