@@ -45,14 +45,6 @@ std::optional<receipt> decode_words(std::string_view text) {
     return outcome;
 }
 
-// A command within the script was refused, and the script took back what it had done.
-error refused(std::string_view words) {
-    wire::reply failure;
-    failure.type = wire::reply::kind::failure;
-    failure.text = words;
-    return wire::to_error(failure);
-}
-
 error senseless(std::string_view text) {
     return {errc::protocol, "the server's answer makes no sense: '" + std::string(text.substr(0, 100)) + "'"};
 }
@@ -73,7 +65,6 @@ result<receipt> decode_outcome(const wire::reply& said, const change& asked) {
     std::string_view rest = text;
     const auto word = take_word(rest);
     if (word == "wrongtype") return wrong_type(rest, asked);
-    if (word == "refused") return refused(rest);
     return senseless(text);
 }
 

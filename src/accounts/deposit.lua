@@ -5,8 +5,8 @@
 -- ARGV  1 amount, 2 history limit, 3 the largest balance that still has room for the amount,
 --       4 idempotency key or '', 5 milliseconds that the record lives
 -- reply 'ok BALANCE' | 'overflow BALANCE' | 'missing' | '=' and a recorded one,
---       or 'corrupt' | 'wrongtype history' | 'wrongtype record' | 'mismatch' | 'refused ERROR':
---       nothing was changed
+--       or 'corrupt' | 'wrongtype history' | 'wrongtype record' | 'mismatch' or an error: nothing was
+--       changed
 local amount, limit, room = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local id, ttl = ARGV[4], ARGV[5]
 local record_key = id ~= '' and KEYS[3]
@@ -15,13 +15,12 @@ local record_key = id ~= '' and KEYS[3]
 local function keep(words)
   if not record_key then return end
   local kept = redis.pcall('SET', record_key, 'deposit ' .. amount .. ' ' .. words, 'PX', ttl)
-  return kept.err
+  return kept.err and kept
 end
 
 -- What a failed read means: a key of another type has a name of its own.
 local function failed(what, failure)
-  if string.sub(failure.err, 1, 9) == 'WRONGTYPE' then return what end
-  return 'refused ' .. failure.err
+  return string.sub(failure.err, 1, 9) == 'WRONGTYPE' and what or failure
 end
 
 if record_key then
@@ -44,8 +43,7 @@ end
 local length = limit > 0 and redis.pcall('LLEN', KEYS[2])
 if type(length) == 'table' then return failed('wrongtype history', length) end
 if #balance > #room or (#balance == #room and balance > room) then
-  local refused = keep('overflow ' .. balance)
-  return refused and 'refused ' .. refused or 'overflow ' .. balance
+  return keep('overflow ' .. balance) or 'overflow ' .. balance
 end
 local time = length and redis.call('TIME')
 if length and length >= limit then  -- makes room for one; a limit of 1 leaves none, which is 1 to 0
@@ -60,7 +58,7 @@ if length then
       .. ' deposit'
   if id ~= '' then entry = entry .. ' ' .. id end
   refused = redis.pcall('LPUSH', KEYS[2], entry)
-  refused = type(refused) == 'table' and refused.err
+  refused = type(refused) == 'table' and refused
 end
 if not refused then
   refused = keep('ok ' .. left)
@@ -68,6 +66,6 @@ if not refused then
 end
 if refused then
   redis.call('INCRBY', KEYS[1], '-' .. amount)
-  return 'refused ' .. refused
+  return refused
 end
 return 'ok ' .. left

@@ -2,12 +2,12 @@
 --
 -- KEYS  1 balance, 2 history
 -- ARGV  1 balance, 2 '1' to keep what exists
--- reply 'ok BALANCE' with what is stored now, or 'corrupt' | 'refused ERROR': nothing was changed
+-- reply 'ok BALANCE' with what is stored now, or 'corrupt' or an error: nothing was changed
 if ARGV[2] == '1' then
   local balance = redis.pcall('GET', KEYS[1])
   if balance then
     if type(balance) == 'table' then
-      return string.sub(balance.err, 1, 9) == 'WRONGTYPE' and 'corrupt' or 'refused ' .. balance.err
+      return string.sub(balance.err, 1, 9) == 'WRONGTYPE' and 'corrupt' or balance
     end
     if (balance ~= '0' and not string.find(balance, '^[1-9]%d*$')) or #balance > 19
         or (#balance == 19 and balance > '9223372036854775807') then

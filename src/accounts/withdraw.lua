@@ -7,7 +7,7 @@
 -- ARGV  1 amount, 2 history limit, 3 strategy, 4 idempotency key or '', 5 milliseconds that the
 --       record lives, 6 token or ''
 -- reply 'ok BALANCE' | 'insufficient BALANCE' | 'missing' | 'lock_lost' | '=' and a recorded one,
---       or 'corrupt' | 'wrongtype history' | 'wrongtype record' | 'mismatch' | 'refused ERROR':
+--       or 'corrupt' | 'wrongtype history' | 'wrongtype record' | 'mismatch' or an error:
 --       nothing was changed
 --
 -- Numbers in Lua are doubles, so amounts stay text. A script is not rolled back, so whatever could
@@ -29,13 +29,12 @@ end
 local function keep(words)
   if not record_key then return end
   local kept = redis.pcall('SET', record_key, 'withdraw ' .. amount .. ' ' .. words, 'PX', ttl)
-  return kept.err
+  return kept.err and kept
 end
 
 -- What a failed read means: a key of another type has a name of its own.
 local function failed(what, failure)
-  if string.sub(failure.err, 1, 9) == 'WRONGTYPE' then return answer(what) end
-  return answer('refused ' .. failure.err)
+  return answer(string.sub(failure.err, 1, 9) == 'WRONGTYPE' and what or failure)
 end
 
 if record_key then
@@ -59,8 +58,7 @@ end
 local length = limit > 0 and redis.pcall('LLEN', KEYS[2])
 if type(length) == 'table' then return failed('wrongtype history', length) end
 if #balance < #amount or (#balance == #amount and balance < amount) then
-  local refused = keep('insufficient ' .. balance)
-  return answer(refused and 'refused ' .. refused or 'insufficient ' .. balance)
+  return answer(keep('insufficient ' .. balance) or 'insufficient ' .. balance)
 end
 local time = length and redis.call('TIME')
 if length and length >= limit then  -- makes room for one; a limit of 1 leaves none, which is 1 to 0
@@ -75,7 +73,7 @@ if length then
       .. ' ' .. strategy
   if id ~= '' then entry = entry .. ' ' .. id end
   refused = redis.pcall('LPUSH', KEYS[2], entry)
-  refused = type(refused) == 'table' and refused.err
+  refused = type(refused) == 'table' and refused
 end
 if not refused then
   refused = keep('ok ' .. left)
@@ -83,6 +81,6 @@ if not refused then
 end
 if refused then
   redis.call('DECRBY', KEYS[1], '-' .. amount)
-  return answer('refused ' .. refused)
+  return answer(refused)
 end
 return answer('ok ' .. left)

@@ -117,9 +117,12 @@ error applied_in_part(const wire::reply& failure) {
 result<bool> read_exec(const engine::answer& said) {
     const auto& exec = said[said.size() - 1];
     // Permission for MULTI was proved when the connection was made. Taken away since then, the
-    // commands behind it ran one by one.
-    const bool ran_outside = said[0].is_failure() && !said[1].is_failure();
-    if (ran_outside) return applied_in_part(said[0]);
+    // commands behind it ran one by one: those that were not refused themselves.
+    if (said[0].is_failure()) {
+        for (std::size_t i = 1; i + 1 < said.size(); ++i) {
+            if (!said[i].is_failure()) return applied_in_part(said[0]);
+        }
+    }
     if (const auto* failure = said.failure()) return wire::to_error(*failure);
     if (exec.is_nil()) return false;
     if (exec.type != wire::reply::kind::array) return applied_in_part(exec);
@@ -145,9 +148,9 @@ engine::task<result<std::optional<receipt>>> attempt(engine::context& with, engi
 
     auto commit = with.make_slot();
     fill_exec(commit->request, rules, asked, *seen);
-    lane.watching = false;
     auto committed = co_await with.send(lane, std::move(commit));
-    if (!committed) co_return std::move(committed.error());
+    if (!committed) co_return std::move(committed.error());  // perhaps never sent: then the watch is in force
+    lane.watching = (*committed)[0].is_failure();            // EXEC without MULTI ends no watch
     auto applied = read_exec(*committed);
     if (!applied) co_return std::move(applied.error());
     if (!*applied) co_return std::optional<receipt>{};

@@ -26,8 +26,12 @@ error to_error(const reply& failure) {
 
 bool asks_to_come_back(const reply& failure) noexcept {
     if (!failure.is_failure()) return false;
+    // EXEC, where the state has changed since its commands were queued, names it behind its own code.
+    constexpr std::string_view discarded = "EXECABORT Transaction discarded because of: ";
+    reply cause = failure;
+    if (cause.text.starts_with(discarded)) cause.text.erase(0, discarded.size());
     for (std::string_view code : std::array<std::string_view, 3>{"READONLY", "LOADING", "MASTERDOWN"}) {
-        if (failure.failed_with(code)) return true;
+        if (cause.failed_with(code)) return true;
     }
     // Servers before 7.0 wrap what a script met: "ERR Error running script ...: -READONLY ...".
     return failure.text.find("-READONLY") != std::string::npos ||

@@ -243,6 +243,35 @@ TEST_F(watch_strategy, a_transaction_that_was_none_is_never_called_a_failure) {
     EXPECT_EQ(own->code(), "outcome_unknown");
 }
 
+// The record without the deduction would be replayed as ok.
+TEST_F(watch_strategy, a_record_that_was_written_alone_is_never_called_a_failure) {
+    auto own = start("id");
+    answer_lane(view_with_record(bulk("100"), nil()));
+    const auto forbidden = refusal_of("NOPERM no permissions to run this command");
+    answer_lane({forbidden, forbidden, forbidden, simple(), refusal_of("ERR EXEC without MULTI")});
+    EXPECT_EQ(own->code(), "outcome_unknown");
+}
+
+TEST_F(watch_strategy, a_watch_that_no_exec_has_ended_is_ended_by_the_next_owner) {
+    on.server->limit = 1;
+    auto own = start();
+    answer_lane(view(bulk("100")));
+    on.core->cancel(*own);  // before EXEC was on its way, so that the lane can be used again
+    on.settle();
+    EXPECT_EQ(own->code(), "cancelled");
+    auto next = start();
+    EXPECT_TRUE(lane().oldest().starts_with("UNWATCH | WATCH ")) << lane().oldest();
+    auto all = view(bulk("100"));
+    all.insert(all.begin(), simple());
+    answer_lane(std::move(all));
+    const auto forbidden = refusal_of("NOPERM no permissions to run this command");
+    answer_lane({forbidden, forbidden, forbidden, refusal_of("ERR EXEC without MULTI")});
+    EXPECT_EQ(next->code(), "no_permission");
+    auto last = start();
+    EXPECT_TRUE(lane().oldest().starts_with("UNWATCH | WATCH ")) << lane().oldest();
+    EXPECT_EQ(on.server->made, 1);
+}
+
 TEST_F(watch_strategy, leaves_no_lane_behind_when_its_caller_goes) {
     on.server->limit = 1;
     auto own = start();

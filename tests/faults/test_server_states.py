@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from changes import CHANGES, after, change
+from changes import CHANGES, WITHDRAWALS, after, change, measure
 from fake_server import FakeServer, greeted
 from waiting import at_most, eventually, in_background
 
@@ -79,6 +79,44 @@ def test_14_a_replica_that_stays_one_is_named_when_time_is_up(replica, connect, 
             change(client, how, user)
     assert raw.get(client.keys(user)["balance"]) == "100"
     assert "this server is a slave" in " ".join(client.health(timeout=5).warnings)
+
+
+def test_14_a_refusal_is_told_by_whoever_can_record_it(account, replica, connect, user):
+    follower, raw = replica
+    client = connect(follower.url, timeout=20)
+    client.health()
+    refused = raw.info("errorstats")
+    calls = [
+        in_background(lambda how=how: client.withdraw(how, user, 101, idempotency_key=how))
+        for how in WITHDRAWALS
+    ]
+    eventually(lambda: raw.info("errorstats") != refused)
+    assert not any(call.done() for call in calls)
+    raw.replicaof("NO", "ONE")
+    assert [call.result(15).status for call in calls] == ["insufficient"] * 3
+    assert all(client.outcome(user, how).status == "insufficient" for how in WITHDRAWALS)
+
+
+def test_14_a_master_that_becomes_a_replica_before_exec(account, proxied, connect):
+    server, _, raw, user = account
+    proxy = proxied(server)
+    client = connect(proxy.url, timeout=20)
+    client.withdraw_watch("nobody", 1)
+    # What is queued has come, EXEC has not.
+    queued = measure(client, proxy, "watch", user, None)["request"] - len("*1\r\n$4\r\nEXEC\r\n")
+    before = client.balance(user)
+    client.withdraw_watch("nobody", 1)
+    proxy.hold_after("request", queued)
+    call = in_background(lambda: client.withdraw_watch(user, 1))
+    proxy.wait_for(lambda: not proxy.cutting)
+    raw.ping()
+    raw.replicaof("127.0.0.1", 1)  # of nobody, so that it keeps what it has
+    aborted = raw.info("errorstats").get("errorstat_EXECABORT")
+    proxy.release()
+    eventually(lambda: raw.info("errorstats").get("errorstat_EXECABORT") != aborted)
+    raw.replicaof("NO", "ONE")
+    assert call.result(15).balance == before - 1
+    assert raw.get(client.keys(user)["balance"]) == str(before - 1)
 
 
 # --- 15: cluster
