@@ -13,8 +13,9 @@ error to_error(const reply& failure) {
     if (failure.failed_with("NOAUTH") || failure.failed_with("WRONGPASS")) {
         return {errc::authentication, "the server refused the user name or password: " + failure.text};
     }
-    // Within a script the ACL speaks in other words.
+    // Within a script the ACL speaks in other words: these are of Redis 7.0, and of Redis 7.2 and Valkey.
     if (failure.failed_with("NOPERM") || failure.text.find("NOPERM") != std::string::npos ||
+        failure.text.find("ACL failure in script") != std::string::npos ||
         failure.text.find("The user executing the script can't") != std::string::npos) {
         return {errc::no_permission, "the server's ACL forbids a command that is needed: " + failure.text};
     }
