@@ -93,7 +93,7 @@ class Course:
             kind=contestant.kind,
             url=self._server.url,
             server_pid=self._server.pid,
-            core=self.client_core,
+            core=self.server_core if row.together else self.client_core,
             warmup=plan.warmup,
             duration=plan.duration,
             users=contestant.users or row.users,

@@ -44,10 +44,15 @@ def _level_of_caller() -> int:
     return level + 1
 
 
+_find_hub: Callable[[], Any] | None = None
+
+
 def _hub_of_this_thread() -> Any:
-    # get_hub() would make one; and another thread may be importing gevent at this moment.
-    find_hub = getattr(_modules.get("gevent._hub_local"), "get_hub_if_exists", None)
-    return None if find_hub is None else find_hub()
+    global _find_hub  # noqa: PLW0603  # found once
+    if _find_hub is None:
+        # get_hub() would make one; and another thread may be importing gevent at this moment.
+        _find_hub = getattr(_modules.get("gevent._hub_local"), "get_hub_if_exists", None)
+    return None if _find_hub is None else _find_hub()
 
 
 class GeventWaiter:
@@ -57,7 +62,7 @@ class GeventWaiter:
         from greenlet import getcurrent
 
         self._getcurrent: Callable[[], Any] = getcurrent
-        self._hub = hub
+        self.hub = hub
         self._core = _core.LoopDriver(options)
         self._switch: Callable[[], Any] = hub.switch
         self._scheduled = False
@@ -90,7 +95,7 @@ class GeventWaiter:
 
     def _schedule(self) -> None:
         self._scheduled = True
-        self._hub.loop.run_callback(self._flush)
+        self.hub.loop.run_callback(self._flush)
 
     def _flush(self) -> None:
         self._scheduled = False
@@ -101,14 +106,14 @@ class GeventWaiter:
         self._deliver(self._core.pump())
 
     def _deliver(self, finished: list[tuple[list[Any], Any, bool]]) -> None:
-        _deliver(self._hub, finished)
+        _deliver(self.hub, finished)
         if self._core.fileno() >= 0:
             self._io.ref = self._core.in_flight > 0
 
     @property
     def orphaned(self) -> bool:
         """Whether the hub's thread has ended, so that nobody will ever call here again."""
-        return self._hub.loop is None or self._hub.dead
+        return self.hub.loop is None or self.hub.dead
 
     def close(self) -> None:
         """Ends what is under way.
@@ -116,10 +121,10 @@ class GeventWaiter:
         The hub's own thread does it, and the hub tells the waiting greenlets: the caller may be one
         of them, and must not wait for what they do next.
         """
-        _retire(self._hub, self._io, self._core)
+        _retire(self.hub, self._io, self._core)
 
     def abandon_after_fork(self) -> None:
-        if self._hub.loop is not None:
+        if self.hub.loop is not None:
             self._io.stop()  # before gevent renews its loop, which would look at a closed descriptor
             self._io.close()
         self._core.abandon_after_fork()
@@ -179,28 +184,22 @@ class BlockingWaiter:
 
     def run(self, operation: _core.Operation) -> Any:
         if self._kind != "thread" and "gevent" in _modules:
-            hub = self._hub()
+            hub = _hub_of_this_thread()
+            if hub is None and self._kind == "gevent":
+                import gevent
+
+                hub = gevent.get_hub()
             if hub is not None:
-                return self._waiter_of(hub).run(operation)
+                waiter = self._hubs.get(id(hub))
+                if waiter is None or waiter.hub is not hub:  # ids are reused
+                    waiter = self._make_waiter(hub)
+                return waiter.run(operation)
         if "asyncio" in _modules:
             _warn_of_running_loop()
         threads = self._threads
         if threads is None:
             threads = self._make_threads()
         return threads.run(operation, _get_ident() == self._main)
-
-    def _hub(self) -> Any:
-        if self._kind == "gevent":
-            import gevent
-
-            return gevent.get_hub()
-        return _hub_of_this_thread()
-
-    def _waiter_of(self, hub: Any) -> GeventWaiter:
-        waiter = self._hubs.get(id(hub))
-        if waiter is None or waiter._hub is not hub:  # noqa: SLF001  # ids are reused
-            waiter = self._make_waiter(hub)
-        return waiter
 
     def _make_waiter(self, hub: Any) -> GeventWaiter:
         with self._lock:
