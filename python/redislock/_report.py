@@ -62,11 +62,18 @@ class Report:
     elapsed: float
     """Seconds of the measured window."""
     latency: Latency
-    """Of the withdrawals that were ok."""
+    """Of the withdrawals that were ok; in an open loop from when each was due."""
+    service: Latency
+    """The same, from when each really began."""
     latency_all: Latency
     """Of all, whatever their end."""
     statuses: dict[str, int]
     attempts: int
+    round_trips: int
+    statements: int
+    """Commands sent, those inside of MULTI and EXEC included; a script is one."""
+    missed: int
+    """Of an open loop: withdrawals that were due within the window, while all users were busy."""
     attempts_per_success: float | None
     """None where nothing was ok."""
     errors: dict[str, dict[str, Any]]
@@ -78,6 +85,17 @@ class Report:
     """Whether Ctrl-C ended the run early."""
     settings: dict[str, Any]
     """What the run was started with."""
+
+    @property
+    def rtt(self) -> float:
+        """Seconds that were added to each round trip."""
+        return float(self.settings["rtt"])
+
+    @property
+    def rate(self) -> float | None:
+        """Withdrawals that were to begin a second; None in a closed loop."""
+        rate: float | None = self.settings["rate"]
+        return rate
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as a new dict that JSON can hold; ``verdict`` is its word."""

@@ -85,10 +85,12 @@ def run(
     lock_wait: float = 1.0,
     lock_lease: float = 5.0,
     timeout: float = 5.0,
+    rtt: float = 0.0,
+    rate: float | None = None,
     on_progress: Callable[[Progress], object] | None = None,
     **options: Any,
 ) -> Report:
-    """Run one strategy in a closed loop of virtual users, and judge the books.
+    """Run one strategy under a load of virtual users, and judge the books.
 
     `users` withdrawals are in flight, each user begins its next one when the last has ended.
     `keys` spreads them over `accounts` accounts: ``hot`` (all on the first), ``uniform`` or
@@ -96,8 +98,16 @@ def run(
     within ±`jitter` and at least 1. `balance` is what each account starts with; by default more
     than can be taken. After `warmup` seconds, which are not measured, the run lasts `duration`
     seconds, or `count` withdrawals where that is given. The same `seed` draws the same accounts
-    and amounts. Keys begin with `prefix` (default: ``KEY_PREFIX``, else ``redislock``) and a
-    random part. Further options are those of `Client`.
+    and amounts.
+
+    `rtt` seconds are added to each round trip, inside the core: so much farther away the server
+    seems to be. With a `rate` the loop is open: so many withdrawals are to begin a second, at
+    constant intervals, with at most `users` of them in flight. `latency` then counts from when
+    each was due, so that a stall is not hidden by the calls that it kept from beginning
+    (coordinated omission), and `service` from when it began.
+
+    Keys begin with `prefix` (default: ``KEY_PREFIX``, else ``redislock``) and a random part.
+    Further options are those of `Client`.
 
     `on_progress` is called about 20 times a second. Raises ValueError, TypeError or
     OverflowError for a wrong argument before anything is sent, an `Error` where the server
@@ -118,6 +128,8 @@ def run(
         "lock_wait": lock_wait,
         "lock_lease": lock_lease,
         "history_limit": HISTORY_LIMIT,
+        "rtt": rtt,
+        "rate": rate,
     }
     base = environment_prefix() if prefix is None else prefix
     working_prefix = f"{base}-load-{secrets.token_hex(6)}"
@@ -225,8 +237,12 @@ class _Run:
             elapsed=seen["elapsed"],
             latency=Latency(**seen["latency"]),
             latency_all=Latency(**seen["latency_all"]),
+            service=Latency(**seen["service"]),
             statuses=seen["statuses"],
             attempts=seen["attempts"],
+            round_trips=seen["round_trips"],
+            statements=seen["statements"],
+            missed=seen["missed"],
             attempts_per_success=seen["attempts"] / ok if ok else None,
             errors=seen["faults"],
             verdict=_verdict.conclude(findings),
@@ -277,6 +293,11 @@ class _Run:
                 f"{users} users shared {lanes} exclusive connections: up to "
                 f"{seen['longest_line']} waited in line; raise max_connections, "
                 f"as in redis://host:6379/0?max_connections={users}"
+            )
+        if seen["missed"]:
+            yield (
+                f"{seen['missed']} withdrawals were due and never began: "
+                f"{users} users are too few for this rate here"
             )
         if seen["statuses"].get("insufficient"):
             yield f"the balance of {self._balance} ran out: start with more to measure withdrawals"

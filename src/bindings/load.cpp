@@ -27,6 +27,15 @@ std::uint32_t to_count(const py::object& given, const char* name, amount least, 
     return static_cast<std::uint32_t>(value);
 }
 
+double to_rate(const py::object& given) {
+    if (PyFloat_Check(given.ptr()) == 0 && PyLong_CheckExact(given.ptr()) == 0)
+        throw py::type_error("rate must be a number of withdrawals a second, or None");
+    const double value = PyFloat_AsDouble(given.ptr());
+    if (PyErr_Occurred() != nullptr) throw py::error_already_set();
+    if (!(value > 0)) throw py::value_error("rate must be more than 0 a second");
+    return value;
+}
+
 load::distribution to_distribution(const std::string& name) {
     const auto found = load::parse_distribution(name);
     if (!found) throw py::value_error("keys must be one of hot, uniform, zipf");
@@ -148,9 +157,13 @@ public:
         out["throughput"] = rate(*run_);
         out["operations"] = seen.operations;
         out["attempts"] = seen.attempts;
+        out["round_trips"] = seen.round_trips;
+        out["statements"] = seen.statements;
+        out["missed"] = run_->missed();
         out["statuses"] = to_python(seen.statuses);
         out["latency"] = to_python(seen.ok);
         out["latency_all"] = to_python(seen.all);
+        out["service"] = to_python(run_->settings().rate > 0 ? seen.service : seen.ok);
         out["faults"] = to_python(seen.faults);
         out["fatal"] = run_->fatal() ? make_exception(*run_->fatal()) : py::none();
         out["longest_line"] = run_->longest_line();
@@ -202,7 +215,8 @@ std::unique_ptr<load_generator> make(const address& where, const std::string& pr
                                      const py::object& jitter, const py::object& warmup,
                                      const py::object& duration, const py::object& count, std::uint64_t seed,
                                      const py::object& history_limit, const py::object& max_retries,
-                                     const py::object& lock_wait, const py::object& lock_lease) {
+                                     const py::object& lock_wait, const py::object& lock_lease,
+                                     const py::object& rtt, const py::object& rate) {
     load::settings asked;
     asked.strategy = to_strategy(strategy);
     asked.users = to_count(users, "users", 1, most_users);
@@ -221,6 +235,8 @@ std::unique_ptr<load_generator> make(const address& where, const std::string& pr
     asked.rules.lock_lease = to_nanos(lock_lease, "lock_lease", false);
     if (asked.rules.lock_lease < millisecond)
         throw py::value_error("lock_lease must be at least 0.001 seconds");
+    asked.rtt = to_nanos(rtt, "rtt", true);
+    if (!rate.is_none()) asked.rate = to_rate(rate);
     return std::make_unique<load_generator>(where, std::move(asked));
 }
 
@@ -235,7 +251,8 @@ void register_load(py::module_& m) {
              py::arg("warmup"), py::arg("duration"), py::arg("count"), py::arg("seed"),
              py::arg("history_limit") = rules.history_limit, py::arg("max_retries") = rules.max_retries,
              py::arg("lock_wait") = seconds(rules.lock_wait),
-             py::arg("lock_lease") = seconds(rules.lock_lease))
+             py::arg("lock_lease") = seconds(rules.lock_lease), py::arg("rtt") = 0.0,
+             py::arg("rate") = py::none())
         .def("step", &load_generator::step, py::arg("seconds"),
              "Goes on for about that long, without the GIL. False once the run is over.")
         .def("stop", &load_generator::stop,

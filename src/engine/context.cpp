@@ -39,16 +39,26 @@ void send_wait::await_suspend(std::coroutine_handle<> handle) {
         return;
     }
     outstanding_ = true;
+    ++owner_.asked_.round_trips;
+    owner_.asked_.statements += slot_->request.commands.count();
     slot_->listener = this;
     channel_.send(slot_);
 }
 
 void send_wait::on_complete(slot& /*which*/) {
     outstanding_ = false;
-    resume();
+    if (owner_.added_latency_ == 0) resume();
+    else owner_.loop().timers().arm(*this, owner_.loop().now() + owner_.added_latency_);
 }
 
+void send_wait::on_timer() { resume(); }
+
 void send_wait::interrupt(errc reason) {
+    if (!outstanding_) {  // the answer is there; only the latency added to it is not over
+        cancel();
+        resume();
+        return;
+    }
     const bool unknown = slot_->changes_money() && (slot_->offered || slot_->in_doubt);
     auto why = owner_.interruption(reason, channel_.condition());
     if (unknown) {
@@ -139,12 +149,14 @@ void context::begin(nanos timeout) {
     timeout_ = timeout;
     interrupted_.reset();
     in_doubt = false;
+    asked_ = {};
     if (timeout != never) loop_.timers().arm(*this, begun_at_ + timeout);
 }
 
 void context::detach(slot_ptr what, nanos patience, const slot* earlier) {
     loop_.slots().begin_cleanup(*what, loop_.now() + patience);
     left_cleanup_ = true;
+    asked_.statements += what->request.commands.count();
     if (earlier == nullptr) backend_.shared().send(std::move(what));
     else backend_.shared().send_behind(std::move(what), *earlier);
 }

@@ -54,7 +54,7 @@ private:
     slot_ptr slot_;
 };
 
-class send_wait final : public wait, private slot_listener {
+class send_wait final : public wait, private slot_listener, private timer {
 public:
     send_wait(context& owner, channel& through, slot_ptr what) noexcept
         : wait(owner), channel_(through), slot_(std::move(what)) {}
@@ -66,6 +66,7 @@ public:
 
 private:
     void on_complete(slot& which) override;
+    void on_timer() override;
     void interrupt(errc reason) override;
 
     channel& channel_;
@@ -108,6 +109,12 @@ private:
     std::optional<errc> interrupted_;
 };
 
+/// What an operation has asked of its server.
+struct traffic {
+    std::uint32_t round_trips = 0;
+    std::uint32_t statements = 0;  ///< commands, those inside of MULTI and EXEC included
+};
+
 class context final : private timer {
 public:
     context(engine::loop& loop, backend& server, lane_pool& lanes) noexcept
@@ -121,6 +128,10 @@ public:
     void end() noexcept { cancel(); }
     nanos elapsed() const noexcept { return loop_.now() - begun_at_; }
     nanos timeout() const noexcept { return timeout_; }
+    /// Since `begin`. What is sent again after a lost connection counts once.
+    const traffic& asked() const noexcept { return asked_; }
+    /// For experiments: each answer comes later by this much, as from a server that is farther away.
+    void add_latency(nanos of_each_round_trip) noexcept { added_latency_ = of_each_round_trip; }
 
     /// A unit to fill. Its buffers are reused ones.
     slot_ptr make_slot() { return loop_.slots().take(); }
@@ -161,6 +172,8 @@ private:
     std::optional<errc> interrupted_;
     nanos begun_at_ = 0;
     nanos timeout_ = 0;
+    nanos added_latency_ = 0;
+    traffic asked_;
     bool left_cleanup_ = false;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <string>
 
 #include "accounts/ledger.hpp"
@@ -14,6 +15,9 @@ constexpr std::uint32_t most_users = 100'000;
 constexpr nanos drain_grace = 500 * millisecond;  // beyond the timeout, which every withdrawal has
 constexpr nanos least_pause = 1 * millisecond;
 constexpr nanos most_pause = 100 * millisecond;
+constexpr nanos most_rtt = 10 * second;
+constexpr double least_rate = 0.001;
+constexpr double most_rate = 10e6;
 
 // Meets every further withdrawal as well, so going on would only hammer the server.
 bool is_hopeless(errc code) noexcept {
@@ -37,6 +41,9 @@ std::optional<error> find_mistake(const settings& asked) {
     if (asked.warmup < 0) return wrong("warmup must not be negative");
     if (asked.count == 0 && asked.duration <= 0) return wrong("duration must be more than 0 seconds");
     if (asked.timeout <= 0) return wrong("timeout must be more than 0 seconds");
+    if (asked.rtt < 0 || asked.rtt > most_rtt) return wrong("rtt must be from 0 to 10 seconds");
+    if (asked.rate != 0 && (asked.rate < least_rate || asked.rate > most_rate))
+        return wrong("rate must be from 0.001 to 10 million a second");
     return std::nullopt;
 }
 
@@ -61,6 +68,8 @@ public:
     engine::context with;  // of the withdrawal under way: its clock and its deadline
     accounts::change asked;
     std::optional<std::size_t> account;
+    nanos due = 0;      // of an open loop: when the withdrawal was to begin
+    bool idle = false;  // of an open loop: until then
     bool measured = false;
     bool busy = false;
     std::uint32_t faults_in_a_row = 0;
@@ -94,7 +103,19 @@ generator::~generator() = default;
 // ---- one user
 
 engine::task<result<done>> generator::live(engine::context& own, generator& run, user& who) {
-    while (run.begin_next(who)) {
+    who.with.add_latency(run.settings_.rtt);
+    for (;;) {
+        if (run.settings_.rate > 0) {
+            who.due = run.due_next();
+            const nanos early = who.due - own.loop().now();
+            if (early > 0) {
+                who.idle = true;
+                auto slept = co_await own.sleep(early);
+                who.idle = false;
+                if (!slept) break;
+            }
+        }
+        if (!run.begin_next(who)) break;
         who.with.begin(run.settings_.timeout);
         auto ended =
             co_await accounts::withdraw(run.settings_.strategy, who.with, run.settings_.rules, who.asked);
@@ -109,9 +130,26 @@ engine::task<result<done>> generator::live(engine::context& own, generator& run,
     co_return done{};
 }
 
+nanos generator::due_next() noexcept {
+    const double after = static_cast<double>(slots_++) / settings_.rate * static_cast<double>(second);
+    return started_at_ + static_cast<nanos>(after);
+}
+
+// How many are due by that moment and were not claimed by any user yet.
+std::uint64_t generator::backlog(nanos when) const noexcept {
+    if (settings_.rate == 0 || settings_.count > 0) return 0;
+    const double passed = static_cast<double>(when - started_at_) / static_cast<double>(second);
+    const double due = std::ceil(passed * settings_.rate);
+    return due > static_cast<double>(slots_) ? static_cast<std::uint64_t>(due) - slots_ : 0;
+}
+
+std::uint64_t generator::missed() const noexcept {
+    return phase_ == phase::measuring ? backlog(reactor_->loop().now()) : missed_;
+}
+
 bool generator::begin_next(user& who) {
     if (phase_ != phase::warming && phase_ != phase::measuring) return false;
-    who.measured = phase_ == phase::measuring;
+    who.measured = phase_ == phase::measuring && (settings_.rate == 0 || who.due >= measured_from_);
     if (who.measured) {
         if (settings_.count > 0 && begun_ == settings_.count) return false;
         ++begun_;
@@ -128,8 +166,12 @@ bool generator::begin_next(user& who) {
 nanos generator::end_one(user& who, const result<accounts::receipt>& ended) {
     who.busy = false;
     --in_flight_;
-    const nanos took = ended ? ended->elapsed : who.with.elapsed();
+    nanos took = ended ? ended->elapsed : who.with.elapsed();
     const bool ok = ended && ended->status == status::ok;
+    if (settings_.rate > 0) {
+        if (who.measured && ok) seen_.service.record(took);
+        took = reactor_->loop().now() - who.due;
+    }
     if (who.measured) {
         ++seen_.operations;
         seen_.all.record(took);
@@ -143,6 +185,8 @@ nanos generator::end_one(user& who, const result<accounts::receipt>& ended) {
     if (who.measured) {
         ++seen_.statuses[static_cast<std::size_t>(ended->status)];
         seen_.attempts += ended->attempts;
+        seen_.round_trips += who.with.asked().round_trips;
+        seen_.statements += who.with.asked().statements;
     }
     if (ok) {
         account_money& money = seen_.money[*who.account];
@@ -171,7 +215,7 @@ void generator::count_fault(user& who, const error& why) {
 
 void generator::start() {
     phase_ = phase::warming;
-    entered_at_ = reactor_->loop().now();
+    entered_at_ = started_at_ = reactor_->loop().now();
     boundary_ = entered_at_ + settings_.warmup;
     advance(entered_at_);
     random_source seeds(settings_.seed);
@@ -219,10 +263,16 @@ void generator::advance(nanos now) {
 }
 
 void generator::enter_draining(nanos now) {
-    if (phase_ == phase::measuring) measured_until_ = now;
+    if (phase_ == phase::measuring) {
+        measured_until_ = now;
+        missed_ = backlog(now);
+    }
     phase_ = phase::draining;
     entered_at_ = now;
     boundary_ = now + settings_.timeout + drain_grace;
+    for (const auto& each : users_) {
+        if (each->idle) reactor_->cancel(*each);  // what it waits for is due after the end
+    }
 }
 
 void generator::stop() {

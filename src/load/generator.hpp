@@ -1,6 +1,7 @@
 // The load generator: many virtual users in one reactor, each of which begins its next withdrawal
-// when the last one has ended (a closed loop). Nothing outside this process is asked per operation,
-// neither Python nor another thread. Creates and removes no account.
+// when the last one has ended (a closed loop) or, with a rate, when the next one is due (an open
+// loop, whose latencies count from then: https://github.com/giltene/wrk2#readme). Nothing outside this
+// process is asked per operation, neither Python nor another thread. Creates and removes no account.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +30,8 @@ struct settings {
     std::uint64_t count = 0;       ///< measured withdrawals in all; 0: by duration
     std::uint64_t seed = 0;        ///< of accounts and amounts; each user draws a row of its own
     nanos timeout = 5 * second;    ///< total, per withdrawal
+    nanos rtt = 0;                 ///< added to each round trip
+    double rate = 0;               ///< withdrawals to begin a second, in all; 0: a closed loop
     accounts::settings rules;
 };
 
@@ -71,6 +74,9 @@ public:
     std::uint32_t in_flight() const noexcept { return in_flight_; }
     /// The most users that ever waited for one of the exclusive connections at once.
     std::size_t longest_line() const noexcept { return reactor_->lanes().longest_line(); }
+    /// Of an open loop: withdrawals that were due by the end of the window and never began, since all
+    /// users were busy.
+    std::uint64_t missed() const noexcept;
     /// What ended the run early, if anything did: a fault that every further withdrawal would meet.
     const std::optional<error>& fatal() const noexcept { return fatal_; }
     std::vector<engine::log_record> take_log() noexcept { return reactor_->loop().take_log(); }
@@ -84,6 +90,8 @@ private:
     generator(load::settings asked, std::unique_ptr<engine::reactor> reactor);
 
     static engine::task<result<done>> live(engine::context& own, generator& run, user& who);
+    nanos due_next() noexcept;
+    std::uint64_t backlog(nanos when) const noexcept;
     bool begin_next(user& who);
     /// Keeps the books; answers how long the user should pause.
     nanos end_one(user& who, const result<accounts::receipt>& ended);
@@ -98,6 +106,9 @@ private:
     tally seen_;
     load::phase phase_ = phase::fresh;
     std::uint64_t begun_ = 0;  // withdrawals of the measured window
+    std::uint64_t slots_ = 0;  // of an open loop, claimed by users
+    std::uint64_t missed_ = 0;
+    nanos started_at_ = 0;  // when the first of them was due
     std::uint32_t in_flight_ = 0;
     nanos entered_at_ = 0;    // the phase
     nanos boundary_ = never;  // when it ends by itself

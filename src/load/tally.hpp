@@ -45,11 +45,14 @@ struct fault_count {
 /// which the rate follows, counts what *ended* within it.
 struct tally {
     std::array<std::uint64_t, status_count> statuses{};
-    std::uint64_t operations = 0;  ///< statuses and faults together
-    std::uint64_t attempts = 0;    ///< of operations that ended in a status
+    std::uint64_t operations = 0;   ///< statuses and faults together
+    std::uint64_t attempts = 0;     ///< of operations that ended in a status
+    std::uint64_t round_trips = 0;  ///< likewise
+    std::uint64_t statements = 0;   ///< likewise
     std::uint64_t ok_in_window = 0;
     histogram all;  ///< of operations, whatever their end
     histogram ok;
+    histogram service;  ///< of an open loop: as `ok`, but from when they really began
 
     // Of the whole run.
     std::map<errc, fault_count> faults;

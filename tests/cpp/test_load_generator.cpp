@@ -113,6 +113,71 @@ TEST_F(load_generator, measures_for_its_duration) {
     EXPECT_EQ(taken(*load), 3U * static_cast<std::uint64_t>(books.asked));
 }
 
+// A thousand a second for a second, with a clock that moves by 100 µs.
+TEST_F(load_generator, with_a_rate_the_loop_is_open) {
+    ledger books;
+    auto asked = make_settings();
+    asked.count = 0;
+    asked.duration = second;
+    asked.rate = 1000;
+    auto load = make(asked, std::ref(books));
+    run(*load, 100 * microsecond);
+    const tally& seen = load->seen();
+    EXPECT_NEAR(static_cast<double>(seen.operations), 1000, 2);
+    EXPECT_EQ(load->missed(), 0U);
+    EXPECT_EQ(static_cast<int>(seen.operations), books.asked) << "what is due after the end never begins";
+    EXPECT_LT(seen.ok.quantile(0.99), millisecond);
+    EXPECT_EQ(seen.service.count(), seen.ok.count());
+}
+
+// The clock jumps by 100 ms in the middle, as if the server had stalled: who began before that felt
+// it, and so did the hundred that were due meanwhile.
+TEST_F(load_generator, a_stall_counts_for_all_that_were_due_in_it) {
+    ledger books;
+    auto asked = make_settings();
+    asked.users = 1;
+    asked.count = 0;
+    asked.duration = second;
+    asked.rate = 1000;
+    auto load = make(asked, std::ref(books));
+    for (int i = 0; i < 5000; ++i) {
+        load->step(0);
+        test_time += 100 * microsecond;
+    }
+    test_time += 100 * millisecond;
+    run(*load, 100 * microsecond);
+    const tally& seen = load->seen();
+    EXPECT_NEAR(static_cast<double>(seen.operations + load->missed()), 1000, 2);
+    EXPECT_GT(seen.ok.quantile(0.95), 30 * millisecond);
+    EXPECT_LT(seen.service.quantile(0.95), 10 * millisecond);
+}
+
+TEST_F(load_generator, counts_what_never_began_because_all_users_were_busy) {
+    ledger books;
+    auto asked = make_settings();
+    asked.users = 1;
+    asked.count = 0;
+    asked.duration = second;
+    asked.rate = 1000;
+    asked.rtt = 10 * millisecond;  // so one user does a hundred a second
+    auto load = make(asked, std::ref(books));
+    run(*load, 100 * microsecond);
+    EXPECT_NEAR(static_cast<double>(load->seen().operations), 99, 3);
+    EXPECT_NEAR(static_cast<double>(load->missed() + load->seen().operations), 1000, 2);
+}
+
+TEST_F(load_generator, adds_latency_to_each_round_trip) {
+    ledger books;
+    auto asked = make_settings();
+    asked.rtt = 5 * millisecond;
+    auto load = make(asked, std::ref(books));
+    run(*load, 100 * microsecond);
+    EXPECT_GE(load->seen().ok.quantile(0.01), 5 * millisecond);
+    EXPECT_LT(load->seen().ok.quantile(0.99), 6 * millisecond);
+    EXPECT_EQ(load->seen().round_trips, 100U);
+    EXPECT_EQ(load->seen().statements, 100U);
+}
+
 TEST_F(load_generator, the_same_seed_draws_the_same) {
     const auto books_of = [](std::uint64_t seed) {
         ledger books;
@@ -267,6 +332,8 @@ TEST_F(load_generator, names_the_setting_that_makes_no_sense) {
     EXPECT_EQ(complaint([](settings& s) { s.warmup = -1; }), "warmup");
     EXPECT_EQ(complaint([](settings& s) { s.count = 0, s.duration = 0; }), "duration");
     EXPECT_EQ(complaint([](settings& s) { s.timeout = 0; }), "timeout");
+    EXPECT_EQ(complaint([](settings& s) { s.rtt = -1; }), "rtt");
+    EXPECT_EQ(complaint([](settings& s) { s.rate = -1; }), "rate");
 }
 
 TEST_F(load_generator, sums_cannot_overflow) {

@@ -86,6 +86,44 @@ def test_an_empty_account_is_told(url):
     assert any("ran out" in note for note in report.notes)
 
 
+@pytest.mark.parametrize(
+    ("strategy", "round_trips", "statements"), [("lua", 1, 1), ("lock", 2, 4), ("watch", 2, None)]
+)
+def test_round_trips_and_statements_are_counted(url, strategy, round_trips, statements):
+    report = load.run(url, strategy=strategy, users=1, count=50, warmup=0)
+    assert report.round_trips == 50 * round_trips
+    # watch: UNWATCH or LTRIM may join; MULTI and EXEC are statements too.
+    assert report.statements == 50 * statements if statements else report.statements >= 50 * 8
+
+
+def test_added_latency_shows_what_each_round_trip_costs(url):
+    lua = load.run(url, strategy="lua", users=2, accounts=2, keys="uniform", count=20, warmup=0, rtt=0.01)
+    watch = load.run(url, strategy="watch", users=2, accounts=2, keys="uniform", count=20, warmup=0, rtt=0.01)
+    assert lua.rtt == 0.01
+    assert 0.01 <= lua.latency.min < lua.latency.p50 * 1.01
+    assert watch.latency.min >= 0.02
+    assert lua.verdict.held
+    assert watch.verdict.held
+
+
+def test_an_open_loop_keeps_its_rate_and_counts_from_when_it_was_due(url):
+    report = load.run(url, strategy="lua", users=16, rate=500, duration=0.4, warmup=0.1)
+    assert report.rate == 500
+    assert 190 <= report.statuses["ok"] <= 201
+    assert report.latency.count == report.service.count
+    assert report.latency.p50 >= report.service.p50 * 0.99
+    assert report.verdict.held
+
+
+def test_an_open_loop_tells_what_its_users_could_not_begin(url):
+    report = load.run(url, strategy="lua", users=1, rate=1000, rtt=0.02, duration=0.4, warmup=0)
+    assert report.missed > 300
+    assert any("never began" in note for note in report.notes)
+    assert report.latency.p99 > 5 * report.service.p99
+    closed = load.run(url, strategy="lua", **SHORT)
+    assert (closed.missed, closed.rate, closed.service) == (0, None, closed.latency)
+
+
 def test_the_same_seed_draws_the_same(server, user):
     # One user: its draws, and so where the money goes, are the seed's alone.
     def left(seed):
@@ -275,6 +313,12 @@ def test_it_deletes_its_keys_after_ctrl_c(server, raw, user):
         ({"max_retries": -1}, ValueError, "max_retries"),
         ({"lock_wait": -1.0}, ValueError, "lock_wait"),
         ({"timeout": 0.0}, ValueError, "timeout"),
+        ({"rtt": -0.001}, ValueError, "rtt"),
+        ({"rtt": 11.0}, ValueError, "rtt"),
+        ({"rate": 0}, ValueError, "rate"),
+        ({"rate": "5"}, TypeError, "rate"),
+        ({"rate": True}, TypeError, "rate"),
+        ({"rate": float("inf")}, ValueError, "rate"),
         ({"prefix": "a{b"}, ValueError, "prefix"),
         ({"colour": "red"}, TypeError, "colour"),
     ],
