@@ -4,6 +4,7 @@
     python -m bench                              all rows, five rounds: half an hour
     python -m bench --quick                      all rows, briefly: do the parts work?
     python -m bench --only asyncio gevent        these rows
+    python -m bench --only gevent --update       these rows, put into today's result
     python -m bench table [FILE]                 the tables of a result, as Markdown
     python -m bench table --into README.md       put the goals between README's two marks
 
@@ -50,6 +51,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
             help=f"default {field.default:,}",
         )
     parser.add_argument("--output", type=Path, help="default bench/results/DATE.json")
+    parser.add_argument("--update", action="store_true", help="keep the other rows of the output")
     parser.set_defaults(into=None, file=None)
     return parser.parse_args(arguments)
 
@@ -107,6 +109,16 @@ def _measure(rows: list[Row], plan: Plan, command: str) -> tuple[dict[str, Any],
         return result, course.failed
 
 
+def _updated(kept: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Put the new rows into a result of the same machine, software and plan."""
+    for name in ("server", "machine", "versions", "plan", "script_sha1"):
+        if kept[name] != new[name]:
+            raise ValueError(f"--update needs the same {name} as the result that is kept")
+    rows = {**kept["rows"], **new["rows"]}
+    ordered = {row.name: rows[row.name] for row in ROWS if row.name in rows}
+    return {**kept, "command": f"{kept['command']}; {new['command']}", "rows": ordered}
+
+
 def _run(arguments: list[str]) -> int:
     options = _parse(arguments)
     plan = _plan(options)
@@ -118,6 +130,8 @@ def _run(arguments: list[str]) -> int:
         target = RESULTS / f"{result['date']}.json"
     if target is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
+        if options.update and target.exists():
+            result = _updated(json.loads(target.read_text(encoding="utf-8")), result)
         target.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         _say(f"kept in {target}")
     print(report.to_markdown(result))
