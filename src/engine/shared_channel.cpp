@@ -63,6 +63,7 @@ void shared_channel::flush() {
     // What was written behind a script call that has to be repeated may meet the same fate, and must
     // not be overtaken by what comes later.
     if (!again_.empty() && !link_->empty()) return;
+    kill_lost_clients();
     for (auto* line : {&again_, &pending_}) {
         while (!line->empty()) {
             link_->offer(std::move(line->front()));
@@ -70,6 +71,17 @@ void shared_channel::flush() {
         }
     }
     link_->flush();
+}
+
+// What a greeting does where it comes after the loss. A link that was stepped around, or an exclusive
+// one, may be lost while this one is in use: nothing of it may run later than what is sent from now on.
+void shared_channel::kill_lost_clients() {
+    if (at_.lost.empty()) return;
+    auto kills = loop_.slots().take();
+    kills->request.policy = resend::read;  // where it is lost as well, it goes first again
+    for (const auto& each : at_.lost) wire::add_kill(kills->request.commands, each);
+    at_.lost.clear();
+    link_->offer(std::move(kills));
 }
 
 // Whether units can be offered now; if not, whatever is needed has been set in motion.

@@ -43,6 +43,7 @@ private:
     void fail_pending(const error& why);
     void drop_expired();
     void flush_retired();
+    void kill_lost_clients();
 
     engine::loop& loop_;
     endpoint& at_;

@@ -47,11 +47,6 @@ void add_auth(commands& out, const options& settings) {
     else out.add("AUTH", settings.username, settings.password);
 }
 
-void add_kill(commands& out, const lost_client& lost) {
-    if (lost.address.empty()) out.add("CLIENT", "KILL", "ID", lost.id);
-    else out.add("CLIENT", "KILL", "ID", lost.id, "ADDR", lost.address);
-}
-
 // A server that knows no HELLO, or only protocol 2.
 bool refuses_hello(const reply& answer) {
     return answer.failed_with("NOPROTO") ||
@@ -97,6 +92,11 @@ std::string_view name_of(step which) noexcept {
 }
 
 }  // namespace
+
+void add_kill(commands& out, const lost_client& lost) {
+    if (lost.address.empty()) out.add("CLIENT", "KILL", "ID", lost.id);
+    else out.add("CLIENT", "KILL", "ID", lost.id, "ADDR", lost.address);
+}
 
 commands make_handshake(const options& settings, const greeting& wanted) {
     commands out;

@@ -38,6 +38,9 @@ struct welcome {
 
 commands make_handshake(const options& settings, const greeting& wanted);
 
+/// Kills one of them, from a connection that was greeted before it was lost.
+void add_kill(commands& out, const lost_client& lost);
+
 /// Takes the replies to `make_handshake` of the same arguments, all of them.
 result<welcome> read_handshake(const options& settings, const greeting& wanted,
                                std::span<const reply> replies);

@@ -177,6 +177,17 @@ class Proxy:
 
         self._do(change)
 
+    def lose(self) -> None:
+        """Hang up on clients whose requests are held back; `release` still forwards those."""
+
+        def change() -> None:
+            for pair in self._pairs:
+                if "request" in pair.held and not pair.severed:
+                    pair.severed = True
+                    self._hang_up(pair.client, "rst")
+
+        self._do(change)
+
     def close(self) -> None:
         """Close everything and end the thread."""
         if not self._closing:

@@ -130,6 +130,27 @@ def test_9_an_acquire_on_a_silent_connection_leaves_no_ghost(account, proxy, con
     eventually(lambda: not raw.exists(keys["lock"]), 1)
 
 
+def test_9_a_silent_connection_that_is_lost_is_killed_although_another_is_in_use(
+    account, proxied, server, connect, raw
+):
+    _, user, keys = account
+    proxy = proxied(server, unix=True)
+    client = connect(proxy.url, timeout=20)
+    warm(client, "lock")
+    proxy.hold("request", later_too=False)
+    begin = proxy.carried["request"]
+    acquiring = in_background(lambda: client.withdraw_lock(user, 1))
+    proxy.wait_for_bytes("request", begin)
+    with pytest.raises(TimeoutError):
+        client.balance(user, timeout=0.2)  # says that the connection is silent
+    assert client.balance(user) == 100  # on another
+    proxy.lose()
+    assert acquiring.result(10).balance == 99
+    proxy.release()  # now the first acquire would arrive
+    raw.ping()
+    assert not raw.exists(keys["lock"])
+
+
 def test_9_a_timed_out_acquire_is_cleaned_up_although_nobody_calls_again(account, proxy, connect, raw):
     client, user, keys = account
     raw.script_flush()
