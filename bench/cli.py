@@ -148,7 +148,7 @@ def _table(arguments: list[str]) -> int:
         print(report.to_markdown(result))
         return 0
     page = options.into.read_text(encoding="utf-8")
-    options.into.write_text(report.put_into(page, report.goals_table(result)), encoding="utf-8")
+    options.into.write_text(report.put_into(page, report.summary(result)), encoding="utf-8")
     return 0
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 HALF = 0.5  # smaller ratios read better as 1/n
 TITLES = {"rate": "rate", "cpu": "client CPU", "p50": "p50", "p99": "p99"}
+FLOOR = "a bare socket"
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
 
@@ -61,6 +62,20 @@ def goals_table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def above_the_floor(result: dict[str, Any]) -> str:
+    """What each client adds to a bare socket's processor time: the kernel's part is the same for all."""
+    lines = []
+    for row in result["rows"].values():
+        cpu = {
+            who: kept["median"]["cpu"] for who, kept in row["contestants"].items() if "cpu" in kept["median"]
+        }
+        floor = cpu.pop(FLOOR, None)
+        if floor is not None:
+            added = ", ".join(f"{who} {each - floor:.1f}" for who, each in cpu.items())
+            lines.append(f"- {row['title']}: a bare socket takes {floor:.1f} µs a call; above that: {added}.")
+    return "\n".join(lines)
+
+
 def figures_table(result: dict[str, Any]) -> str:
     """Every contestant's own figures: medians of the rounds."""
     lines = ["| measure | who | rate | client CPU | p50 / p99 | memory |", "|---|---|---|---|---|---|"]
@@ -89,9 +104,14 @@ def _setting(result: dict[str, Any]) -> str:
     )
 
 
+def summary(result: dict[str, Any]) -> str:
+    """What README shows of a result."""
+    return "\n\n".join(filter(None, [goals_table(result), above_the_floor(result), _setting(result)]))
+
+
 def to_markdown(result: dict[str, Any]) -> str:
     """The page of a result."""
-    return "\n\n".join([goals_table(result), _setting(result), figures_table(result)]) + "\n"
+    return f"{summary(result)}\n\n{figures_table(result)}\n"
 
 
 def put_into(page: str, table: str) -> str:
