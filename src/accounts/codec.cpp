@@ -120,7 +120,7 @@ result<std::optional<amount>> decode_balance(const wire::reply& said, const acco
     if (said.is_failure()) return wire::to_error(said);
     const auto value = parse_canonical(said.text);
     if (!value) return corrupt(keys);
-    return std::optional<amount>{*value};
+    return value;
 }
 
 std::int64_t decode_time_ms(const wire::reply& said) {

@@ -32,7 +32,7 @@ void name_server(health_report& report, const facts& info) {
     for (const auto& [product, field] :
          {std::pair{"valkey", "valkey_version"}, std::pair{"dragonfly", "dragonfly_version"},
           std::pair{"redis", "redis_version"}}) {
-        if (info.count(field) == 0) continue;
+        if (!info.contains(field)) continue;
         report.server = value_of(info, "server_name", product);
         report.version = value_of(info, field);
         return;
@@ -48,7 +48,7 @@ void warn(health_report& report, const facts& info, const std::string& save) {
                                   ": balances, records and locks may be evicted; use noeviction");
     }
     if (value_of(info, "aof_enabled", "1") == "0") {
-        report.warnings.push_back(
+        report.warnings.emplace_back(
             save.empty() ? "no persistence: neither AOF nor snapshots; a restart loses every balance"
                          : "no append-only file: a crash loses what came after the last snapshot; use "
                            "appendonly yes with appendfsync always");
@@ -63,7 +63,7 @@ void keep_details(health_report& report, const facts& info, const std::string& s
     static constexpr std::array<const char*, 7> kept{
         "maxmemory", "maxmemory_policy", "aof_enabled", "role", "connected_clients", "os", "redis_mode"};
     for (const char* name : kept) {
-        if (info.count(name) != 0) report.details[name] = value_of(info, name);
+        if (info.contains(name)) report.details[name] = value_of(info, name);
     }
     report.details["save"] = save;
 }

@@ -71,8 +71,8 @@ outcome withdraw_lock(engine::context& with, const settings& rules, const change
             if (slot->carrier == nullptr) guard.disarm();
             co_return std::move(said.error());
         }
-        if (const auto* failure = said->failure()) {
-            if (failure != &(*said)[balance]) co_return wire::to_error(*failure);
+        if (const auto* failure = said->failure(); failure != nullptr && failure != &(*said)[balance]) {
+            co_return wire::to_error(*failure);
         }
         if (said->size() > record && !(*said)[record].is_nil()) {
             co_return decode_record((*said)[record].text, "withdraw", asked);

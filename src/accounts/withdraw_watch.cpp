@@ -144,7 +144,7 @@ engine::task<result<std::optional<receipt>>> attempt(engine::context& with, engi
     if (!said) co_return std::move(said.error());
     auto seen = read_view(*said, rules, asked, watching);
     if (!seen) co_return std::move(seen.error());
-    if (seen->decided && !must_record(*seen, asked)) co_return std::move(seen->decided);
+    if (seen->decided && !must_record(*seen, asked)) co_return seen->decided;
 
     auto commit = with.make_slot();
     fill_exec(commit->request, rules, asked, *seen);
@@ -158,7 +158,7 @@ engine::task<result<std::optional<receipt>>> attempt(engine::context& with, engi
         seen->decided.emplace();
         seen->decided->balance = seen->balance - asked.amount;
     }
-    co_return std::move(seen->decided);
+    co_return seen->decided;
 }
 
 // A deadline that passes in one attempt has its cause in the one before.
@@ -184,7 +184,7 @@ outcome withdraw_watch(engine::context& with, const settings& rules, const chang
         auto tried = co_await attempt(with, lane, rules, asked);
         if (tried && *tried) {
             (*tried)->attempts = conflicts + 1;
-            co_return std::move(**tried);
+            co_return **tried;
         }
         nanos pause = 0;
         if (tried) {

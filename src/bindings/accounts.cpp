@@ -19,13 +19,13 @@ using accounts::settings;
 using engine::context;
 using engine::task;
 
-py::object to_python(accounts::receipt&& value) { return py::cast(std::move(value)); }
+py::object to_python(const accounts::receipt& value) { return py::cast(value); }
 py::object to_python(accounts::health_report&& value) { return py::cast(std::move(value)); }
-py::object to_python(std::optional<amount>&& value) { return py::cast(value); }
+py::object to_python(const std::optional<amount>& value) { return py::cast(value); }
 py::object to_python(std::vector<accounts::history_entry>&& value) { return py::cast(std::move(value)); }
-py::object to_python(std::optional<accounts::receipt>&& value) {
+py::object to_python(const std::optional<accounts::receipt>& value) {
     if (!value) return py::none();
-    return py::cast(std::move(*value));
+    return py::cast(*value);
 }
 
 template <class T>

@@ -44,9 +44,11 @@ public:
         if (!started) raise_closed();
         while (!finished) {
             if (PyErr_CheckSignals() != 0) {
-                py::error_already_set interruption;
-                leave(*driver, *which);
-                throw interruption;
+                {
+                    const py::error_scope interruption;  // kept until the operation has ended
+                    leave(*driver, *which);
+                }
+                throw py::error_already_set();
             }
             const without_gil released;
             finished = driver->wait(*which, slice);

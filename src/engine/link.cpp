@@ -247,7 +247,7 @@ bool link::awaited() const noexcept {
                        [](const slot_ptr& each) { return each->listener != nullptr; });
 }
 
-void link::lost(error why) {
+void link::lost(const error& why) {
     if (state_ == state::dead) return;
     remember_lost_client();
     state_ = state::dead;

@@ -83,7 +83,7 @@ private:
     void take_replies();
     void take_reply(wire::reply& said);
     void update_interest();
-    void lost(error why);
+    void lost(const error& why);
     error in_context(error why) const;
     bool awaited() const noexcept;
     void remember_lost_client();

@@ -52,10 +52,8 @@ public:
     /// Valid once finished.
     result<T>& outcome() noexcept { return *outcome_; }
 
-protected:
-    virtual task<result<T>> body(context& with) = 0;
-
 private:
+    virtual task<result<T>> body(context& with) = 0;
     void launch(context& with, ready_queue& queue, completion finished) final {
         task_ = body(with);
         task_.start(queue, finished);

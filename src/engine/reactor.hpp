@@ -57,7 +57,7 @@ public:
 
 private:
     explicit reactor(clock_source clock) : loop_(clock) {}
-    bool ready_empty() const noexcept { return const_cast<engine::loop&>(loop_).ready().empty(); }
+    bool ready_empty() const noexcept { return loop_.ready().empty(); }
     void finish(operation& which);
 
     mutable engine::loop loop_;

@@ -52,7 +52,7 @@ public:
         return wake_.wait_for(lock, left, called);
     }
     void call() {
-        const std::lock_guard lock(mutex_);  // also while notifying: it may be gone right afterwards
+        const std::scoped_lock lock(mutex_);  // also while notifying: it may be gone right afterwards
         called_ = true;
         wake_.notify_one();
     }
@@ -78,8 +78,8 @@ public:
     ~calls() { make(); }
 
     void add(sleeper& who) {
-        who.pick();
         picked_.push_back(&who);
+        who.pick();
     }
     bool empty() const noexcept { return picked_.empty(); }
     void make() noexcept {
@@ -93,7 +93,7 @@ private:
 
 bool thread_driver::start(std::shared_ptr<operation> which) {
     calls to_make;
-    const std::lock_guard lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     if (closed_) return false;
     reactor_->submit(std::move(which));
     const auto unwritten = unwritten_.fetch_add(1, std::memory_order_relaxed) + 1;
@@ -125,7 +125,7 @@ void thread_driver::arrived() {
     if (unwritten_.load(std::memory_order_relaxed) == 0) return;
     // The last of those who came back: what waited for them goes out before it computes for long.
     calls to_make;
-    const std::lock_guard lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     if (unwritten_.load(std::memory_order_relaxed) > 0) flush_beside_leader(to_make);
 }
 
@@ -214,8 +214,8 @@ void thread_driver::deliver(calls& to_make) {
     for (const auto& each : reactor_->take_finished()) {
         if (each->waiter == nullptr) continue;
         auto& own = *static_cast<sleeper*>(each->waiter);
-        std::erase(asleep_, &own);
         to_make.add(own);
+        std::erase(asleep_, &own);
         returning_.fetch_add(1, std::memory_order_relaxed);
     }
 }
@@ -228,7 +228,7 @@ void thread_driver::pass_the_lead(calls& to_make) {
 
 void thread_driver::cancel(operation& which) {
     calls to_make;
-    const std::lock_guard lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     reactor_->cancel(which);
     flush_beside_leader(to_make);
 }
@@ -242,7 +242,7 @@ void thread_driver::flush_beside_leader(calls& to_make) {
 
 void thread_driver::close() {
     calls to_make;
-    const std::lock_guard lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     if (closed_) return;
     closed_ = true;
     reactor_->cancel_all(errc::closed);
@@ -252,7 +252,7 @@ void thread_driver::close() {
 }
 
 std::vector<log_record> thread_driver::take_log() {
-    const std::lock_guard lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     has_log_.store(false, std::memory_order_relaxed);
     return reactor_->loop().take_log();
 }

@@ -74,10 +74,9 @@ public:
     bool busy = false;
     std::uint32_t faults_in_a_row = 0;
 
-protected:
+private:
     engine::task<result<done>> body(engine::context& own) override { return live(own, run_, *this); }
 
-private:
     generator& run_;
 };
 

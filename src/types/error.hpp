@@ -30,7 +30,8 @@ enum class errc : std::uint8_t {
 };
 
 /// A failure: its kind, and one sentence that names the cause and the way out.
-struct error {
+/// `code` always has a value; the analyzer loses it inside the variant of a result<T>.
+struct error {  // NOLINT(clang-analyzer-core.uninitialized.Assign)
     errc code{};
     std::string message;
 };

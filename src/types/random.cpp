@@ -23,7 +23,7 @@ std::uint64_t rotate_left(std::uint64_t x, unsigned k) noexcept { return (x << k
 
 }  // namespace
 
-random_source::random_source(std::uint64_t seed) noexcept : state_{} {
+random_source::random_source(std::uint64_t seed) noexcept {
     for (auto& word : state_) word = splitmix(seed);
 }
 

@@ -19,7 +19,7 @@ public:
     double unit() noexcept;
 
 private:
-    std::uint64_t state_[4];
+    std::uint64_t state_[4]{};
 };
 
 /// 128 bits from the operating system as 32 hexadecimal digits: unguessable, never repeated.

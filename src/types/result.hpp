@@ -14,8 +14,8 @@ public:
     using value_type = T;
 
     // Implicit on purpose: `return value;` and `return error;` both read well.
-    result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
-    result(redislock::error failure) : state_(std::in_place_index<1>, std::move(failure)) {}
+    explicit(false) result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
+    explicit(false) result(redislock::error failure) : state_(std::in_place_index<1>, std::move(failure)) {}
     result(errc code, std::string message)
         : state_(std::in_place_index<1>, redislock::error{code, std::move(message)}) {}
 

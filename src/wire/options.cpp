@@ -254,7 +254,7 @@ result<options> parse_url(std::string_view url) {
     std::string_view rest = url;
     bool known = false;
     for (const auto& [prefix, which] : schemes) {
-        if (rest.substr(0, prefix.size()) == prefix) {
+        if (rest.starts_with(prefix)) {
             target.scheme = which;
             rest.remove_prefix(prefix.size());
             known = true;

@@ -29,7 +29,7 @@ struct reply {
     bool is_text() const noexcept { return type == kind::text || type == kind::status; }
     /// Whether this is an error whose first word is `code` ("NOSCRIPT").
     bool failed_with(std::string_view code) const noexcept {
-        return is_failure() && text.size() >= code.size() && text.compare(0, code.size(), code) == 0 &&
+        return is_failure() && text.starts_with(code) &&
                (text.size() == code.size() || text[code.size()] == ' ' || text[code.size()] == ':');
     }
 };

@@ -65,7 +65,7 @@ std::shared_ptr<lookup> lookup::start(const std::string& host, std::function<voi
     const auto refused = start_without_signals([self, host, notify = std::move(notify)] {
         auto answer = resolve(host, AI_ADDRCONFIG);
         {
-            const std::lock_guard guard(self->mutex_);
+            const std::scoped_lock guard(self->mutex_);
             self->answer_ = std::move(answer);
             self->ready_ = true;
         }
@@ -81,12 +81,12 @@ std::shared_ptr<lookup> lookup::start(const std::string& host, std::function<voi
 }
 
 bool lookup::ready() const {
-    const std::lock_guard guard(mutex_);
+    const std::scoped_lock guard(mutex_);
     return ready_;
 }
 
 result<addresses> lookup::take() {
-    const std::lock_guard guard(mutex_);
+    const std::scoped_lock guard(mutex_);
     return std::move(answer_);
 }
 
