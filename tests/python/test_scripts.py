@@ -1,5 +1,8 @@
 """The scripts at the server: called by digest, sent whole only where they are not known, never half done."""
 
+import logging
+import sys
+
 import pytest
 from faces import call, on_server
 
@@ -62,3 +65,22 @@ def test_calls_that_wait_together_keep_their_order(client, kind, user, raw):
     else:
         outcomes = client.together([[wanted]] * 100)
     assert [each.balance for each in outcomes] == list(range(499, 399, -1))
+
+
+@on_server
+def test_a_logger_that_raises_costs_no_outcome(client, user, raw, caplog, monkeypatch):
+    def refuse(record):
+        raise RuntimeError(record.getMessage())
+
+    ignored = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda each: ignored.append(str(each.exc_value)))
+    caplog.set_level(logging.DEBUG, "redislock")
+    client.init(user, 100)
+    raw.script_flush()
+    logger = logging.getLogger("redislock")
+    logger.addFilter(refuse)
+    try:
+        assert client.withdraw_lua(user, 1, timeout=5).balance == 99
+    finally:
+        logger.removeFilter(refuse)
+    assert any("did not know script" in each for each in ignored)
