@@ -23,11 +23,10 @@ public:
     nanos at() const noexcept { return at_; }
     void cancel() noexcept;
 
-protected:
-    virtual void on_timer() = 0;
-
 private:
     friend class timer_queue;
+    virtual void on_timer() = 0;
+
     timer_queue* queue_ = nullptr;
     std::size_t position_ = 0;
     nanos at_ = 0;

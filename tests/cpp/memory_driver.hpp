@@ -22,10 +22,9 @@ public:
     using maker = std::function<engine::task<result<T>>(engine::context&)>;
     called_operation(maker make, nanos timeout) : engine::operation_of<T>(timeout), make_(std::move(make)) {}
 
-protected:
+private:
     engine::task<result<T>> body(engine::context& with) override { return make_(with); }
 
-private:
     maker make_;
 };
 

@@ -64,7 +64,7 @@ public:
         fd_ = -1;
     }
     /// Ends the connection with a reset, if it is TCP.
-    void reset() {
+    void send_reset() {
         const linger hard{1, 0};
         setsockopt(fd_, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
         hang_up();
@@ -102,6 +102,7 @@ public:
     }
     void listen_again() {
         fd_ = socket(tcp_ ? AF_INET : AF_UNIX, SOCK_STREAM, 0);
+        ASSERT_GE(fd_, 0);
         if (tcp_) listen_on_port();
         else listen_on_path();
         EXPECT_EQ(listen(fd_, 16), 0);
@@ -237,7 +238,7 @@ public:
     request(std::vector<std::string> words, resend policy, nanos timeout = 5 * second)
         : operation_of(timeout), words_(std::move(words)), policy_(policy) {}
 
-protected:
+private:
     task<result<std::string>> body(context& with) override {
         auto slot = with.make_slot();
         slot->request.policy = policy_;
@@ -252,7 +253,6 @@ protected:
         co_return texts_of(*said);
     }
 
-private:
     std::vector<std::string> words_;
     resend policy_;
 };
@@ -260,10 +260,10 @@ private:
 /// Sends units one after the other on an exclusive connection.
 class lane_request final : public operation_of<std::string> {
 public:
-    lane_request(std::vector<std::pair<std::string, resend>> steps, nanos timeout = 5 * second)
+    explicit lane_request(std::vector<std::pair<std::string, resend>> steps, nanos timeout = 5 * second)
         : operation_of(timeout), steps_(std::move(steps)) {}
 
-protected:
+private:
     task<result<std::string>> body(context& with) override {
         auto own = co_await with.exclusive();
         if (!own) co_return std::move(own.error());
@@ -282,7 +282,6 @@ protected:
         co_return text;
     }
 
-private:
     std::vector<std::pair<std::string, resend>> steps_;
 };
 

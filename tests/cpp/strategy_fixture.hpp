@@ -33,13 +33,12 @@ public:
     }
     std::string code() { return told().substr(0, told().find(':')); }
 
-protected:
+private:
     engine::task<result<receipt>> body(engine::context& with) override {
         auto ended = co_await how_(with, rules_, asked_);
         co_return settle(with, std::move(ended));
     }
 
-private:
     maker how_;
     settings rules_;
     change asked_;

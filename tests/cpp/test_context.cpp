@@ -23,7 +23,7 @@ class send_once final : public text_operation {
 public:
     explicit send_once(resend policy, nanos timeout = limit) : text_operation(timeout), policy_(policy) {}
 
-protected:
+private:
     text_task body(context& with) override {
         auto slot = with.make_slot();
         slot->request.policy = policy_;
@@ -33,7 +33,6 @@ protected:
         co_return wire::to_text((*said)[0]);
     }
 
-private:
     resend policy_;
 };
 
@@ -42,7 +41,7 @@ class use_lane final : public text_operation {
 public:
     explicit use_lane(nanos timeout = limit) : text_operation(timeout) {}
 
-protected:
+private:
     text_task body(context& with) override {
         auto own = co_await with.exclusive();
         if (!own) co_return std::move(own.error());
@@ -60,14 +59,13 @@ public:
     explicit sleep_for(nanos duration, nanos timeout = limit)
         : text_operation(timeout), duration_(duration) {}
 
-protected:
+private:
     text_task body(context& with) override {
         auto slept = co_await with.sleep(duration_);
         if (!slept) co_return std::move(slept.error());
         co_return "slept " + std::to_string(with.elapsed() / millisecond) + " ms";
     }
 
-private:
     nanos duration_;
 };
 
@@ -76,7 +74,7 @@ class change_then_read final : public text_operation {
 public:
     explicit change_then_read(nanos timeout = limit) : text_operation(timeout) {}
 
-protected:
+private:
     text_task body(context& with) override {
         auto first = with.make_slot();
         first->request.policy = resend::recorded;
@@ -108,7 +106,6 @@ private:
         }
     };
 
-protected:
     text_task body(context& with) override {
         auto slot = with.make_slot();
         slot->request.policy = resend::token;

@@ -17,7 +17,7 @@ using steps = std::vector<std::pair<std::string, resend>>;
 
 struct exclusive_channels : testing::Test {
     wired_reactor on{"?max_connections=1"};
-    std::shared_ptr<lane_request> ask(steps what, nanos timeout = 5 * second) {
+    std::shared_ptr<lane_request> ask(steps what, nanos timeout = 5 * second) const {
         return on.submit<lane_request>(std::move(what), timeout);
     }
     // Owners find out whether a server lives by asking the shared connection of the same backend.

@@ -21,7 +21,7 @@ class health_run final : public engine::operation_of<health_report> {
 public:
     health_run() : operation_of(5 * second) {}
 
-protected:
+private:
     engine::task<result<health_report>> body(engine::context& with) override { return health(with); }
 };
 

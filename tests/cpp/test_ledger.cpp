@@ -16,7 +16,6 @@ namespace {
 using wire::bulk;
 using wire::list;
 using wire::nil;
-using wire::refusal_of;
 
 outcome init_always(engine::context& with, const settings& /*rules*/, const change& asked) {
     return init(with, asked, false);
@@ -36,10 +35,9 @@ public:
     explicit question(maker how)
         : engine::operation_of<T>(5 * second), how_(how), keys_(strategy_test::make_change().keys) {}
 
-protected:
+private:
     engine::task<result<T>> body(engine::context& with) override { return how_(with, keys_); }
 
-private:
     maker how_;
     account_keys keys_;
 };
@@ -143,13 +141,12 @@ public:
     settling(bool in_doubt, result<receipt> ended)
         : operation_of(5 * second), in_doubt_(in_doubt), ended_(std::move(ended)) {}
 
-protected:
+private:
     engine::task<result<receipt>> body(engine::context& with) override {
         with.in_doubt = in_doubt_;
         co_return settle(with, ended_);
     }
 
-private:
     bool in_doubt_;
     result<receipt> ended_;
 };

@@ -22,7 +22,7 @@ TEST(links, over_tcp_are_killed_by_id_and_address) {
     const wired_reactor on({}, scripted_peer::over::tcp);
     auto own = ask(on, "CHANGE", resend::recorded);
     auto line = on.welcome(7);
-    line->reset();
+    line->send_reset();
     std::string greeting;
     line = on.welcome(8, &greeting);
     EXPECT_TRUE(greeting.starts_with("HELLO 3 | CLIENT KILL ID 7 ADDR 127.0.0.1:")) << greeting;

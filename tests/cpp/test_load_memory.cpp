@@ -18,7 +18,7 @@ protected:
     public:
         look(account_keys keys, bool open) : operation_of(second), keys_(std::move(keys)), open_(open) {}
 
-    protected:
+    private:
         engine::task<result<std::optional<amount>>> body(engine::context& with) override {
             auto slot = with.make_slot();
             slot->request.policy = engine::resend::read;
@@ -29,7 +29,6 @@ protected:
             co_return parse_canonical((*said)[said->size() - 1].text);
         }
 
-    private:
         account_keys keys_;
         bool open_;
     };

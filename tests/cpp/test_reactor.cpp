@@ -21,10 +21,9 @@ class tells final : public text_operation {
 public:
     explicit tells(std::string words) : text_operation(second), words_(std::move(words)) {}
 
-protected:
+private:
     text_task body(context& /*with*/) override { co_return words_; }
 
-private:
     std::string words_;
 };
 
@@ -43,7 +42,6 @@ private:
         if (notes_ != nullptr) notes_->push_back(name_ + " " + what);
     }
 
-protected:
     text_task body(context& with) override {
         const witness own{*this};
         for (int i = 0; i < rounds_; ++i) {
@@ -56,7 +54,6 @@ protected:
         co_return name_;
     }
 
-private:
     std::string name_;
     int rounds_;
     std::vector<std::string>* notes_;

@@ -18,7 +18,7 @@ using words = std::vector<std::string>;
 struct resending : testing::Test {
     wired_reactor on;
     std::shared_ptr<request> ask(const std::string& word, resend policy = resend::read,
-                                 nanos timeout = 5 * second) {
+                                 nanos timeout = 5 * second) const {
         return on.submit<request>(words{word}, policy, timeout);
     }
 };
@@ -181,7 +181,7 @@ class reader final : public operation_of<std::string> {
 public:
     using operation_of::operation_of;
 
-protected:
+private:
     task<result<std::string>> body(context& with) override {
         for (;;) {
             auto slot = with.make_slot();
@@ -229,9 +229,9 @@ TEST_F(resending, does_not_kill_where_only_reads_were_lost) {
 }
 
 TEST_F(resending, keeps_the_order_where_no_script_is_known) {
-    std::vector<std::shared_ptr<request>> all;
-    for (int i = 0; i < 3; ++i)
-        all.push_back(on.submit<request>(words{"script", std::to_string(i)}, resend::once));
+    std::vector<std::shared_ptr<request>> all(3);
+    for (std::size_t i = 0; i < all.size(); ++i)
+        all[i] = on.submit<request>(words{"script", std::to_string(i)}, resend::once);
     auto line = on.welcome(1);
     line->heard();
     for (int i = 0; i < 3; ++i) line->say("-NOSCRIPT No matching script.\r\n+x\r\n");

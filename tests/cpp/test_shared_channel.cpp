@@ -18,7 +18,7 @@ using words = std::vector<std::string>;
 struct shared_channels : testing::Test {
     wired_reactor on;
     std::shared_ptr<request> ask(const std::string& word, resend policy = resend::read,
-                                 nanos timeout = 5 * second) {
+                                 nanos timeout = 5 * second) const {
         return on.submit<request>(words{word}, policy, timeout);
     }
 };

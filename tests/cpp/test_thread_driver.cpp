@@ -21,7 +21,7 @@ public:
     explicit echo(std::string words, nanos timeout = 20 * second)
         : operation_of(timeout), words_(std::move(words)) {}
 
-protected:
+private:
     task<result<std::string>> body(context& with) override {
         auto slot = with.make_slot();
         slot->request.policy = resend::read;
@@ -31,7 +31,6 @@ protected:
         co_return (*said)[0].text;
     }
 
-private:
     std::string words_;
 };
 
@@ -39,14 +38,13 @@ class nap final : public operation_of<std::string> {
 public:
     explicit nap(nanos duration) : operation_of(30 * second), duration_(duration) {}
 
-protected:
+private:
     task<result<std::string>> body(context& with) override {
         auto slept = co_await with.sleep(duration_);
         if (!slept) co_return std::move(slept.error());
         co_return std::string("rested");
     }
 
-private:
     nanos duration_;
 };
 
@@ -110,7 +108,7 @@ TEST(thread_driver, passes_the_lead_on_when_the_leader_leaves) {
     auto driver = connect_to(server.url());
     std::atomic<int> rested = 0;
     in_threads(16, [&](int thread) {
-        auto own = std::make_shared<nap>((thread % 4 + 1) * 5 * millisecond);
+        auto own = std::make_shared<nap>(5 * millisecond * (thread % 4 + 1));
         ASSERT_TRUE(driver->start(own));
         while (!driver->wait(*own, never)) {
         }
@@ -184,7 +182,7 @@ TEST(thread_driver, deadlines_pass_while_all_wait) {
     auto driver = connect_to(server.url());
     std::atomic<int> late = 0;
     in_threads(8, [&](int thread) {
-        auto own = std::make_shared<echo>("never", (thread + 1) * 10 * millisecond);
+        auto own = std::make_shared<echo>("never", 10 * millisecond * (thread + 1));
         ASSERT_TRUE(driver->start(own));
         while (!driver->wait(*own, never)) {
         }

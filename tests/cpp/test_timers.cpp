@@ -109,10 +109,10 @@ TEST(timers, may_cancel_and_arm_others_from_a_callback) {
 TEST(timers, agree_with_a_plain_list) {
     timer_queue queue;
     random_source random(3);
-    std::vector<std::unique_ptr<bell>> bells;
+    std::vector<std::unique_ptr<bell>> bells(60);
     std::vector<nanos> model(60, never);  // when each is due
     std::vector<int> expected(60, 0);
-    for (int i = 0; i < 60; ++i) bells.push_back(std::make_unique<bell>());
+    for (auto& each : bells) each = std::make_unique<bell>();
     nanos now = 0;
     for (int step = 0; step < 20'000; ++step) {
         const auto which = static_cast<std::size_t>(random.below(60));
