@@ -74,6 +74,7 @@ def test_accounts_do_not_disturb_each_other(client, user):
 
 
 # A client that lets its callers wait for each other would never see one.
+@pytest.mark.timing
 def test_watch_conflicts_when_callers_race(client, user):
     client.init(user, 10_000)
     seen = collections.Counter()
@@ -87,6 +88,7 @@ def test_watch_conflicts_when_callers_race(client, user):
     assert client.balance(user) == 10_000 - seen["ok"]
 
 
+@pytest.mark.timing
 def test_a_conflict_tells_its_attempts(client, user):
     client.init(user, 10_000)
     for _ in range(100):
@@ -98,6 +100,7 @@ def test_a_conflict_tells_its_attempts(client, user):
     pytest.fail("no conflict was seen")
 
 
+@pytest.mark.timing
 def test_naive_loses_updates_when_callers_race(client, user):
     for _ in range(100):
         client.init(user, 1000)
