@@ -92,6 +92,7 @@ void register_results(py::module_& m);
 void register_accounts(py::module_& m);
 void register_drivers(py::module_& m);
 void register_load(py::module_& m);
+void register_race(py::module_& m);
 
 }  // namespace redislock::bindings
 

@@ -29,4 +29,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     register_accounts(m);
     register_drivers(m);
     register_load(m);
+    register_race(m);
 }
