@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -227,6 +228,11 @@ def test_the_diagram_is_made_of_the_trace(server, tmp_path, strategy):
     }.get(strategy, "sold 3 of 5, the server holds 2: held")
     assert "prefers-color-scheme: dark" in text
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)|<script|<image|url\(", text)
+
+
+def test_the_diagram_of_the_docs_is_a_real_one(server):
+    committed = Path(__file__).parents[2] / "docs" / "figures" / "race-naive.svg"
+    assert committed.read_text(encoding="utf-8") == draw(_race.run(server.url, strategy="naive"))
 
 
 @pytest.mark.parametrize("buyers", [2, 3, 7])
