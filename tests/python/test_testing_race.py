@@ -1,6 +1,7 @@
 """`redislock.testing.race`: a user's own code, stopped where it says so."""
 
 import asyncio
+import functools
 import itertools
 import threading
 
@@ -204,4 +205,17 @@ def test_wrong_arguments_are_refused_before_anything_starts():
         race(called.append, called.append, order="ABCx")
     with pytest.raises(ValueError, match="at most 26 functions"):
         race(*[called.append] * 27)
+    with pytest.raises(TypeError, match="a race is between functions, and 3 is none"):
+        race(called.append, 3)
     assert called == []
+
+
+def test_a_partial_of_an_async_function_is_one_and_a_lambda_is_not():
+    async def buy(name, step):
+        await step()
+        return name
+
+    report = race(functools.partial(buy, "first"), lambda step: buy("second", step))
+    assert report["A"].result() == "first"
+    with pytest.raises(TypeError, match="pass an async function"):
+        report["B"].result()

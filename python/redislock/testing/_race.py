@@ -160,12 +160,14 @@ def race(
     what is bound to the loop of the caller cannot be used in them. A function that never returns
     leaves its daemon thread behind.
     """
-    functions = (fn_a, fn_b, *more)
+    functions: tuple[Any, ...] = (fn_a, fn_b, *more)
     if len(functions) > len(string.ascii_uppercase):
         raise ValueError(f"a race has at most {len(string.ascii_uppercase)} functions")
+    if strange := [each for each in functions if not callable(each)]:
+        raise TypeError(f"a race is between functions, and {strange[0]!r} is none")
     names = string.ascii_uppercase[: len(functions)]
-    if strange := sorted(set(order) - set(names)):
-        raise ValueError(f"order may name {', '.join(names)}, and not {', '.join(strange)}")
+    if unknown := sorted(set(order) - set(names)):
+        raise ValueError(f"order may name {', '.join(names)}, and not {', '.join(unknown)}")
     racers = [_Racer(name, each) for name, each in zip(names, functions, strict=True)]
     stage = _Stage(racers, patience=patience, timeout=timeout)
     stage.open()
@@ -173,6 +175,14 @@ def race(
         return stage.lead(order, watch)
     finally:
         stage.close()
+
+
+def _whole(value: Any) -> Any:
+    """Return what a sync function returned, unless there is something left to do."""
+    if inspect.iscoroutine(value):
+        value.close()
+        raise TypeError("a sync function returned a coroutine; pass an async function, or a partial of one")
+    return value
 
 
 class _Racer:
@@ -333,7 +343,7 @@ class _Stage:
     def _run(self, racer: _Racer) -> None:
         try:
             self.stop(racer, _START)
-            outcome = Outcome(racer.function(Step(self, racer)))
+            outcome = Outcome(_whole(racer.function(Step(self, racer))))
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is this racer's outcome
             outcome = Outcome(error=error)
         self._end(racer, outcome)
