@@ -104,7 +104,7 @@ def written(folder, heading):
 
 def test_each_heading_has_one_snippet_and_a_test_here():
     assert len(SNIPPETS) == len(blocks(README, "python"))
-    tested = {"Threads", "asyncio, with FastAPI", "gevent", "Locust", "pytest"}
+    tested = {"Threads", "asyncio, with FastAPI", "gevent", "Locust", "pytest", "pytest, under load"}
     assert set(SNIPPETS) == tested | {"When the connection breaks"}
 
 
@@ -153,6 +153,19 @@ def test_locust(start, server, tmp_path):
 def test_pytest(run, tmp_path):
     said = run(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", written(tmp_path, "pytest"))
     assert "1 passed" in said
+
+
+def test_pytest_under_load(run, tmp_path):
+    snippet = written(tmp_path, "pytest, under load")
+    assert "2 passed" in run(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", snippet)
+
+
+def test_snippets_about_testing_run(run, tmp_path):
+    """All of them together are a suite; those that are meant to fail say which message they give."""
+    code = "".join(body for _, body in blocks((TOP / "docs" / "testing.md").read_text("utf-8"), "python"))
+    (tmp_path / "test_page.py").write_text(code, encoding="utf-8")
+    count = len(re.findall("^(?:async )?def test_", code, re.MULTILINE))
+    assert f"{count} passed" in run(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_page.py")
 
 
 def test_when_the_connection_breaks(run, tmp_path):

@@ -13,6 +13,7 @@ from typing_extensions import assert_type
 import redislock
 import redislock.asyncio
 from redislock import Client, Health, HistoryEntry, Result, Status
+from redislock.testing import AsyncStrategyCheck, StrategyCheck, StrategyReport, check_strategy
 
 
 def results(client: Client) -> dict[str, Any]:
@@ -120,3 +121,18 @@ def errors(client: Client) -> str:
     except redislock.Error as error:
         return type(error).__name__
     return Status("ok")
+
+
+def strategies(client: Client, fixture: StrategyCheck) -> int:
+    assert_type(check_strategy(client.withdraw_lua, bank=client, users=4, duration=1), StrategyReport)
+    report = fixture(client.withdraw_watch, users=64, amount=5)
+    assert_type(report.verdict.held, bool)
+    assert_type(report.latency.p99, float)
+    assert_type(report.throughput, float)
+    check_strategy(client.withdraw_lua)  # type: ignore[call-arg]
+    check_strategy(client.withdraw_lua, bank=3)  # type: ignore[arg-type]
+    return report.lost
+
+
+async def strategies_in_a_loop(client: redislock.asyncio.Client, fixture: AsyncStrategyCheck) -> None:
+    assert_type(await fixture(client.withdraw_lua, users=64), StrategyReport)
