@@ -52,7 +52,7 @@ def test_a_script_loses_nothing(check_strategy: StrategyCheck, pay_in_a_script: 
 
 def test_the_naive_way_is_caught(check_strategy: StrategyCheck, pay_naively: Pay) -> None:
     with pytest.raises(AssertionError, match=r"lost \d+"):  # without this line the test fails, and says so
-        check_strategy(pay_naively, users=8, duration=0.5)
+        check_strategy(pay_naively, users=8, duration=1.0)
 
 
 def test_the_server_keeps_up(redislock_server: PrivateServer) -> None:

@@ -8,6 +8,8 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
+pytestmark = pytest.mark.timing  # of no use under sanitizers: other people's plugins, a process each
+
 WORDS = ["-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-q", "-rA", "-W", "error"]
 if importlib.util.find_spec("pytest_asyncio") is not None:  # warns where this is not set
     WORDS += ["-o", "asyncio_default_fixture_loop_scope=function"]
@@ -206,7 +208,7 @@ NAIVE = """
             pool.set(key, left)
             return True
 
-        check_strategy(pay, users=8, duration=0.5)
+        check_strategy(pay, users=8, duration=1.0)
 
     def test_overdrawing(pool, redislock_client, check_strategy):
         def pay(user, amount):
@@ -216,7 +218,7 @@ NAIVE = """
             pool.decrby(key, amount)
             return True
 
-        check_strategy(pay, users=8, duration=0.5)
+        check_strategy(pay, users=8, duration=1.0)
 
     def test_right(pool, redislock_client, check_strategy):
         def pay(user, amount):
@@ -231,7 +233,7 @@ NAIVE = """
 
             return pool.transaction(look_and_take, key, value_from_callable=True)
 
-        report = check_strategy(pay, users=8, duration=0.5)
+        report = check_strategy(pay, users=8, duration=1.0)
         assert report.verdict.held and report.lost == 0
         assert report.ok > 0 and report.paid == report.deducted == 3 * report.ok
         assert report.throughput > 0 and 0 < report.latency.p50 <= report.latency.p99
@@ -271,7 +273,7 @@ ASYNCIO = """
             await pool.set(key, left)
             return True
 
-        check_strategy(pay, users=8, duration=0.3)
+        check_strategy(pay, users=8, duration=1.0)
 
     def test_right(redislock_server, check_strategy):
         client = Client(redislock_server.url)
@@ -299,7 +301,7 @@ def test_inside_of_an_event_loop(run):
                 report = await check_strategy_async(client.withdraw_lua, users=8, duration=0.2)
                 assert report.ok and report.overlap == 8
                 with pytest.raises(AssertionError, match="lost"):
-                    await check_strategy_async(client.withdraw_naive, users=8, duration=0.2)
+                    await check_strategy_async(client.withdraw_naive, users=8, duration=1.0)
                 with pytest.raises(RuntimeError, match="await check_strategy_async"):
                     check_strategy(client.withdraw_lua)
     """

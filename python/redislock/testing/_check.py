@@ -7,7 +7,6 @@ both kinds of race are met: two updates of which one is lost, and two buyers of 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import math
 import secrets
@@ -116,27 +115,29 @@ async def _end_all(loop: asyncio.AbstractEventLoop) -> None:
 # ---- the users
 
 
+def _use(fn: Callable[[str, int], Any], this: Round, index: int, gate: threading.Barrier) -> None:
+    try:
+        gate.wait()
+    except threading.BrokenBarrierError:
+        return
+    more = True
+    while more:
+        began = this.enter(index)
+        try:
+            more = this.note(index, fn(this.account, this.amount), began)
+        except BaseException as error:  # noqa: BLE001 - judged with the books, or raised below
+            more = this.note_raised(index, error)
+        finally:
+            this.leave(index)
+
+
 def _run_in_threads(fn: Callable[[str, int], Any], this: Round) -> None:
     count = len(this.seats)
     gate = threading.Barrier(count)
-
-    def use(index: int) -> None:
-        with contextlib.suppress(threading.BrokenBarrierError):
-            gate.wait()
-        more = True
-        while more and this.goes_on:
-            began = this.enter(index)
-            try:
-                more = this.note(index, fn(this.account, this.amount), began)
-            except BaseException as error:  # noqa: BLE001 - judged with the books, or raised below
-                more = this.note_raised(index, error)
-            finally:
-                this.leave(index)
-
     threads: list[threading.Thread] = []
     try:
         for index in range(count):
-            threads.append(threading.Thread(target=use, args=[index], daemon=True))
+            threads.append(threading.Thread(target=_use, args=[fn, this, index, gate], daemon=True))
             threads[-1].start()
         for each in threads:
             each.join()
@@ -154,7 +155,7 @@ def _run_in_threads(fn: Callable[[str, int], Any], this: Round) -> None:
 async def _run_in_tasks(fn: Callable[[str, int], Any], this: Round) -> None:
     async def use(index: int) -> None:
         more = True
-        while more and this.goes_on:
+        while more:
             began = this.enter(index)
             try:
                 more = this.note(index, await fn(this.account, this.amount), began)

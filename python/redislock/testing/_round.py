@@ -45,11 +45,6 @@ class Round:
         self._over = False
         self._inside: set[int] = set()
 
-    @property
-    def goes_on(self) -> bool:
-        """Whether users begin another call."""
-        return not self._over and time.monotonic() < self._until
-
     def stop(self, fatal: BaseException | None = None) -> None:
         """Let users stop after their call; what is given is raised where the round was begun."""
         self._over = True
@@ -72,9 +67,9 @@ class Round:
         if to_bool(answer):
             seat.seconds.append(time.perf_counter() - began)
             # More than there was: it never refuses, and would go on for ever.
-            return len(seat.seconds) * self.amount <= self.start
+            return self._goes_on() and len(seat.seconds) * self.amount <= self.start
         seat.refused += 1
-        return not self._emptied()
+        return self._goes_on() and not self._emptied()
 
     def note_raised(self, index: int, error: BaseException) -> bool:
         """Take down what a call raised; answer whether that user goes on."""
@@ -86,7 +81,11 @@ class Round:
         seat.raised.append(error)
         if isinstance(error, OutcomeUnknownError) or not isinstance(error, Error):
             seat.unknown += 1
-        return not self._emptied()
+        return self._goes_on() and not self._emptied()
+
+    def _goes_on(self) -> bool:
+        """Whether users begin another call. Asked after the first one, so that each has made one."""
+        return not self._over and time.monotonic() < self._until
 
     def _emptied(self) -> bool:
         """Whether the account should hold too little, by what users were told."""
