@@ -158,6 +158,8 @@ void link::take_greeting() {
     greeting_ = {};
     said_.clear();
     client_id_ = judged->client_id;
+    // Behind NAT or a proxy the server knows this connection by another address than we do.
+    client_address_ = judged->address.empty() ? connection_->local_address() : judged->address;
     at_.ever_ready = true;
     cancel();
     state_ = state::ready;
@@ -274,7 +276,7 @@ void link::remember_lost_client() {
     const bool harmless = std::all_of(offered_.begin(), offered_.end(), [](const slot_ptr& each) {
         return each->request.policy == resend::read;
     });
-    if (client_id_ != 0 && !harmless) list.push_back({client_id_, connection_->local_address()});
+    if (client_id_ != 0 && !harmless) list.push_back({client_id_, client_address_});
     if (list.size() > max_lost_clients) list.erase(list.begin(), list.end() - max_lost_clients);
 }
 

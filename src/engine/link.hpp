@@ -105,6 +105,7 @@ private:
     std::size_t greeting_replies_ = 0;
     std::vector<wire::reply> said_;
     std::int64_t client_id_ = 0;
+    std::string client_address_;
     std::deque<slot_ptr> offered_;
     nanos heard_at_ = 0;
     nanos grace_ = 0;

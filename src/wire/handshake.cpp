@@ -6,7 +6,7 @@ namespace redislock::wire {
 namespace {
 
 // The commands of a handshake in the order in which they are sent.
-enum class step : std::uint8_t { hello, auth, client_id, set_name, select, kill, multi, exec };
+enum class step : std::uint8_t { hello, auth, client_id, client_info, set_name, select, kill, multi, exec };
 
 // A user without a password is a user all the same: the server may ask none of it, and whoever named
 // it must not be served as another.
@@ -22,6 +22,7 @@ std::vector<step> steps_of(const options& settings, const greeting& wanted) {
         if (authenticates(settings)) steps.push_back(step::auth);
         steps.push_back(step::client_id);
     }
+    steps.push_back(step::client_info);
     if (!settings.client_name.empty()) steps.push_back(step::set_name);
     if (settings.db != 0) steps.push_back(step::select);
     steps.insert(steps.end(), wanted.lost.size(), step::kill);
@@ -60,6 +61,15 @@ std::int64_t id_in_hello(const reply& answer) {
     return 0;
 }
 
+// "id=3 addr=10.0.0.7:5000 laddr=..."; a unix socket's path may hold spaces.
+std::string address_in_info(std::string_view text) {
+    constexpr std::string_view before = " addr=";
+    const auto begin = text.find(before);
+    if (begin == std::string_view::npos) return {};
+    const auto rest = text.substr(begin + before.size());
+    return std::string(rest.substr(0, rest.find(" laddr=")));
+}
+
 error refused(std::string_view command, const reply& answer, const options& settings) {
     if (answer.failed_with("NOAUTH") || answer.failed_with("WRONGPASS") ||
         answer.text.find("invalid password") != std::string::npos ||
@@ -82,6 +92,7 @@ std::string_view name_of(step which) noexcept {
         case step::hello: return "HELLO";
         case step::auth: return "AUTH";
         case step::client_id: return "CLIENT ID";
+        case step::client_info: return "CLIENT INFO";
         case step::set_name: return "CLIENT SETNAME";
         case step::select: return "SELECT";
         case step::kill: return "CLIENT KILL";
@@ -106,6 +117,7 @@ commands make_handshake(const options& settings, const greeting& wanted) {
             case step::hello: add_hello(out, settings); break;
             case step::auth: add_auth(out, settings); break;
             case step::client_id: out.add("CLIENT", "ID"); break;
+            case step::client_info: out.add("CLIENT", "INFO"); break;
             case step::set_name: out.add("CLIENT", "SETNAME", settings.client_name); break;
             case step::select: out.add("SELECT", settings.db); break;
             case step::kill: add_kill(out, wanted.lost[killed++]); break;
@@ -129,6 +141,11 @@ result<welcome> read_handshake(const options& settings, const greeting& wanted,
         if (steps[i] == step::hello && said.is_failure() && refuses_hello(said)) {
             answer.downgrade = true;
             return answer;
+        }
+        // Servers before 6.2 lack CLIENT INFO, and an ACL may forbid it.
+        if (steps[i] == step::client_info) {
+            if (said.is_text()) answer.address = address_in_info(said.text);
+            continue;
         }
         // Servers before 5.0 lack CLIENT ID; without it a lost connection cannot be killed by name.
         if (steps[i] == step::client_id && said.is_failure() && !said.failed_with("NOAUTH")) continue;

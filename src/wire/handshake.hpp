@@ -19,7 +19,7 @@ namespace redislock::wire {
 /// nothing of it can still run. The address, where known, keeps a recycled id safe.
 struct lost_client {
     std::int64_t id = 0;
-    std::string address;  ///< "ip:port" as the server saw it; empty on a unix socket
+    std::string address;  ///< "ip:port" as the server saw it; empty where nobody knows
 };
 
 /// What the handshake is to achieve.
@@ -33,6 +33,7 @@ struct greeting {
 struct welcome {
     bool downgrade = false;      ///< repeat with resp3 = false
     std::int64_t client_id = 0;  ///< 0: unknown
+    std::string address;         ///< this connection's, as the server sees it; empty: it does not tell
     bool kill_refused = false;   ///< the ACL forbids CLIENT KILL
 };
 

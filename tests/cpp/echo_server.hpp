@@ -50,6 +50,7 @@ private:
         std::string answers;
         while (auto words = take_command(which.unread)) {
             if (words->front() == "HELLO") answers += "%1\r\n+id\r\n:1\r\n";
+            else if (words->front() == "CLIENT") answers += "-ERR unknown command\r\n";
             else if (answers_) answers += bulk_bytes(words->back());
         }
         if (!answers.empty()) which.line->try_to_say(answers);

@@ -182,21 +182,27 @@ public:
         return line;
     }
     /// A connection whose greeting was answered; `greeting` receives the client's words.
-    std::unique_ptr<peer_line> welcome(int id, std::string* greeting = nullptr) const {
+    std::unique_ptr<peer_line> welcome(int id, std::string* greeting = nullptr,
+                                       const std::string& address = {}) const {
         auto line = accept();
         settle();
         const auto words = line->words();
-        line->say(answer_to_greeting(words, id));
+        line->say(answer_to_greeting(words, id, address));
         settle();
         if (greeting != nullptr) *greeting = words;
         return line;
     }
-    static std::string answer_to_greeting(const std::string& words, int id) {
+    /// Without an `address` it is a server that does not tell.
+    static std::string answer_to_greeting(const std::string& words, int id, const std::string& address = {}) {
         std::string bytes;
         for (std::size_t at = 0; at < words.size();
              at = words.find(" | ", at) == std::string::npos ? words.size() : words.find(" | ", at) + 3) {
             const auto command = words.substr(at, words.find(' ', at) - at);
             if (command == "HELLO") bytes += "%2\r\n+id\r\n:" + std::to_string(id) + "\r\n+proto\r\n:3\r\n";
+            else if (words.compare(at, 11, "CLIENT INFO") == 0)
+                bytes += address.empty()
+                             ? "-ERR Unknown subcommand or wrong number of arguments for 'INFO'\r\n"
+                             : "+id=" + std::to_string(id) + " addr=" + address + " laddr=x\r\n";
             else if (command == "CLIENT") bytes += ":1\r\n";
             else if (command == "EXEC") bytes += "*0\r\n";
             else bytes += "+OK\r\n";

@@ -37,7 +37,7 @@ TEST_F(exclusive_channels, prove_that_transactions_are_allowed_before_any_work) 
     auto own = ask({{"WATCH", resend::read}, {"EXEC", resend::once}});
     std::string greeting;
     auto line = on.welcome(1, &greeting);
-    EXPECT_EQ(greeting, "HELLO 3 | MULTI | EXEC");
+    EXPECT_EQ(greeting, "HELLO 3 | CLIENT INFO | MULTI | EXEC");
     EXPECT_EQ(line->words(), "WATCH");
     line->say("+OK\r\n");
     on.settle();
@@ -52,11 +52,11 @@ TEST_F(exclusive_channels, are_refused_where_transactions_are_forbidden) {
     auto line = on.accept();
     on.settle();
     line->say(
-        "%1\r\n+id\r\n:1\r\n-NOPERM no permissions to run the 'multi' command\r\n-ERR EXEC without "
-        "MULTI\r\n");
+        "%1\r\n+id\r\n:1\r\n+id=1 addr=x:1 laddr=x:2\r\n"
+        "-NOPERM no permissions to run the 'multi' command\r\n-ERR EXEC without MULTI\r\n");
     on.settle();
     EXPECT_EQ(beginning_of(outcome_of(*own)), "no_permission");
-    EXPECT_EQ(line->words(), "HELLO 3 | MULTI | EXEC") << "no work was sent";
+    EXPECT_EQ(line->words(), "HELLO 3 | CLIENT INFO | MULTI | EXEC") << "no work was sent";
 }
 
 TEST_F(exclusive_channels, are_used_again_by_the_next_owner) {

@@ -25,8 +25,20 @@ TEST(links, over_tcp_are_killed_by_id_and_address) {
     line->send_reset();
     std::string greeting;
     line = on.welcome(8, &greeting);
-    EXPECT_TRUE(greeting.starts_with("HELLO 3 | CLIENT KILL ID 7 ADDR 127.0.0.1:")) << greeting;
+    EXPECT_TRUE(greeting.starts_with("HELLO 3 | CLIENT INFO | CLIENT KILL ID 7 ADDR 127.0.0.1:")) << greeting;
     EXPECT_EQ(line->words(), "CHANGE");
+}
+
+TEST(links, behind_nat_are_killed_by_the_address_that_the_server_knows) {
+    for (const auto over : {scripted_peer::over::tcp, scripted_peer::over::unix_socket}) {
+        const wired_reactor on({}, over);
+        auto own = ask(on, "CHANGE", resend::recorded);
+        on.welcome(7, nullptr, "192.0.2.7:40123")->hang_up();
+        std::string greeting;
+        const auto line = on.welcome(8, &greeting);
+        EXPECT_EQ(greeting, "HELLO 3 | CLIENT INFO | CLIENT KILL ID 7 ADDR 192.0.2.7:40123");
+        EXPECT_EQ(line->words(), "CHANGE");
+    }
 }
 
 TEST(links, warn_where_killing_is_forbidden) {
@@ -35,7 +47,9 @@ TEST(links, warn_where_killing_is_forbidden) {
     on.welcome(7)->hang_up();
     auto line = on.accept();
     on.settle();
-    line->say("%1\r\n+id\r\n:8\r\n-NOPERM this user has no permissions to run the 'client|kill' command\r\n");
+    line->say(
+        "%1\r\n+id\r\n:8\r\n+id=8 addr=x:1 laddr=x:2\r\n"
+        "-NOPERM this user has no permissions to run the 'client|kill' command\r\n");
     on.settle();
     EXPECT_TRUE(on.logged("forbids CLIENT KILL"));
     EXPECT_NE(line->words().find("CHANGE"), std::string::npos);
@@ -88,7 +102,7 @@ TEST(links, try_every_address_of_a_name) {
     }
     ASSERT_NE(line, nullptr);
     (*named)->pump(0);
-    EXPECT_EQ(line->words(), "HELLO 3");
+    EXPECT_EQ(line->words(), "HELLO 3 | CLIENT INFO");
 }
 
 TEST(links, to_a_port_where_nobody_listens_say_where) {
@@ -207,9 +221,9 @@ TEST(links, that_were_never_written_to_lose_nothing) {
     on.settle();
     EXPECT_EQ(beginning_of(outcome_of(*own)), "cancelled");
     on.settle();
-    line->say(wired_reactor::answer_to_greeting("HELLO 3", 1));
+    line->say(wired_reactor::answer_to_greeting("HELLO 3 | CLIENT INFO", 1));
     on.settle();
-    EXPECT_EQ(line->words(), "HELLO 3") << "what was cancelled is not sent any more";
+    EXPECT_EQ(line->words(), "HELLO 3 | CLIENT INFO") << "what was cancelled is not sent any more";
 }
 
 TEST(links, close_their_sockets_with_the_reactor) {

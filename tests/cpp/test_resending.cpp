@@ -208,7 +208,7 @@ TEST_F(resending, greets_with_a_kill_of_what_was_lost_unanswered) {
     on.welcome(7)->hang_up();
     std::string greeting;
     auto line = on.welcome(8, &greeting);
-    EXPECT_EQ(greeting, "HELLO 3 | CLIENT KILL ID 7");
+    EXPECT_EQ(greeting, "HELLO 3 | CLIENT INFO | CLIENT KILL ID 7");
     EXPECT_EQ(line->words(), "CHANGE");
     line->hang_up();
     on.settle();
@@ -217,7 +217,7 @@ TEST_F(resending, greets_with_a_kill_of_what_was_lost_unanswered) {
     on.settle();
     on.pass(100 * millisecond);
     line = on.accept();
-    EXPECT_EQ(line->words(), "HELLO 3 | CLIENT KILL ID 8") << "until somebody has answered it";
+    EXPECT_EQ(line->words(), "HELLO 3 | CLIENT INFO | CLIENT KILL ID 8") << "until somebody has answered it";
 }
 
 TEST_F(resending, does_not_kill_where_only_reads_were_lost) {
@@ -225,7 +225,7 @@ TEST_F(resending, does_not_kill_where_only_reads_were_lost) {
     on.welcome(7)->hang_up();
     std::string greeting;
     const auto line = on.welcome(8, &greeting);
-    EXPECT_EQ(greeting, "HELLO 3");
+    EXPECT_EQ(greeting, "HELLO 3 | CLIENT INFO");
 }
 
 TEST_F(resending, keeps_the_order_where_no_script_is_known) {

@@ -152,23 +152,25 @@ TEST_F(shared_channels, a_reply_that_nobody_asked_for_ends_the_connection) {
 TEST_F(shared_channels, steps_down_to_resp2_and_remembers_it) {
     auto own = ask("READ");
     auto line = on.accept();
-    EXPECT_EQ(line->words(), "HELLO 3");
-    line->say("-ERR unknown command 'HELLO'\r\n");
+    EXPECT_EQ(line->words(), "HELLO 3 | CLIENT INFO");
+    line->say("-ERR unknown command 'HELLO'\r\n-ERR unknown subcommand\r\n");
     on.settle();
-    EXPECT_EQ(line->words(), "CLIENT ID");
-    line->say(":7\r\n");
+    EXPECT_EQ(line->words(), "CLIENT ID | CLIENT INFO");
+    line->say(":7\r\n-ERR unknown subcommand\r\n");
     on.settle();
     EXPECT_EQ(line->words(), "READ");
     line->hang_up();
     line = on.accept();
-    EXPECT_EQ(line->words(), "CLIENT ID");
+    EXPECT_EQ(line->words(), "CLIENT ID | CLIENT INFO");
 }
 
 TEST_F(shared_channels, a_refused_password_ends_what_waits_and_is_not_tried_again) {
     auto own = ask("READ");
     auto other = ask("OTHER");
     auto line = on.accept();
-    line->say("-NOAUTH HELLO must be called with the client already authenticated\r\n");
+    line->say(
+        "-NOAUTH HELLO must be called with the client already authenticated\r\n"
+        "-NOAUTH Authentication required.\r\n");
     on.settle();
     EXPECT_EQ(beginning_of(outcome_of(*own)), "authentication");
     EXPECT_EQ(beginning_of(outcome_of(*other)), "authentication");

@@ -69,11 +69,18 @@ class FakeServer:
         with contextlib.suppress(OSError, ValueError), line, line.makefile("rb") as requests:
             while words := self._read(requests.readline, requests.read):
                 self.asked.append(words)
-                answer = self._greeting if words[0] == b"HELLO" else self._answer(words)
+                answer = self._answer_to(words)
                 if answer is None:
                     return
                 for chunk in [answer] if isinstance(answer, bytes) else answer:
                     line.sendall(chunk)
+
+    def _answer_to(self, words: list[bytes]) -> Answer:
+        if words[0] == b"HELLO":
+            return self._greeting
+        if words == [b"CLIENT", b"INFO"]:  # the other part of each greeting
+            return b"-ERR Unknown subcommand or wrong number of arguments for 'INFO'\r\n"
+        return self._answer(words)
 
     @staticmethod
     def _read(readline: Callable[[], bytes], read: Callable[[int], bytes]) -> list[bytes]:

@@ -101,13 +101,10 @@ def test_9_an_acquire_that_runs_late_leaves_no_ghost(how, account, proxied, serv
     assert raw.get(keys["balance"]) == "99"
 
 
-@pytest.mark.xfail(
-    reason="behind a proxy or NAT the server sees another address than the client, and CLIENT KILL "
-    "with ADDR finds nobody: a late acquire then holds the lock until its lease ends"
-)
+# Behind a proxy or NAT the server sees another address than the client.
 def test_9_an_acquire_that_runs_late_leaves_no_ghost_behind_nat(account, proxy, connect, raw):
     _, user, keys = account
-    client = connect(proxy.url, lock_lease=0.5)
+    client = connect(proxy.url)
     warm(client, "lock")
     proxy.cut("request", 0, late=True)
     assert client.withdraw_lock(user, 1).status == "ok"
@@ -200,7 +197,7 @@ def test_10_the_reply_of_the_cleanup_is_lost_too(account, proxy, connect, raw):
     eventually(lambda: not proxy.cutting)
     # The commit goes, and with it the connection; on the next one the cleanup's reply goes too.
     proxy.cut("request", 0)
-    proxy.then_cut("reply", greeting + len(":0\r\n"))  # of CLIENT KILL
+    proxy.then_cut("reply", greeting + len(":1\r\n"))  # of CLIENT KILL, or nearby: greetings vary
     proxy.release()
     eventually(lambda: not proxy.cutting)
     with pytest.raises(OutcomeUnknownError):
