@@ -19,6 +19,10 @@
 #include "types/result.hpp"
 #include "wire/options.hpp"
 
+namespace redislock::load {
+class histogram;
+}
+
 namespace redislock::bindings {
 
 namespace py = pybind11;
@@ -81,6 +85,9 @@ public:
 };
 status_member status_object(status value);
 
+/// The fields of a `Latency`, in seconds.
+py::dict summarize(const load::histogram& latencies);
+
 /// The __reduce__ of what cannot be pickled. Without it protocols 0 and 1 would otherwise call pybind11's
 /// base class, which ends the process; logging's SocketHandler speaks protocol 1.
 inline py::tuple refuse_pickling(const py::object& self) {
@@ -91,6 +98,7 @@ void register_options(py::module_& m);
 void register_results(py::module_& m);
 void register_accounts(py::module_& m);
 void register_drivers(py::module_& m);
+void register_histogram(py::module_& m);
 void register_load(py::module_& m);
 void register_race(py::module_& m);
 

@@ -46,19 +46,6 @@ py::int_ to_python(const load::exact_sum& sum) {
     return py::int_(sum.high) << py::int_(64) | py::int_(sum.low);
 }
 
-py::dict to_python(const load::histogram& latencies) {
-    py::dict out;
-    out["count"] = latencies.count();
-    out["min"] = seconds(latencies.min());
-    out["mean"] = latencies.mean() / static_cast<double>(second);
-    out["p50"] = seconds(latencies.quantile(0.50));
-    out["p95"] = seconds(latencies.quantile(0.95));
-    out["p99"] = seconds(latencies.quantile(0.99));
-    out["p999"] = seconds(latencies.quantile(0.999));
-    out["max"] = seconds(latencies.max());
-    return out;
-}
-
 py::dict to_python(const std::array<std::uint64_t, status_count>& statuses) {
     py::dict out;
     for (std::size_t i = 0; i < status_count; ++i) {
@@ -161,9 +148,9 @@ public:
         out["statements"] = seen.statements;
         out["missed"] = run_->missed();
         out["statuses"] = to_python(seen.statuses);
-        out["latency"] = to_python(seen.ok);
-        out["latency_all"] = to_python(seen.all);
-        out["service"] = to_python(run_->settings().rate > 0 ? seen.service : seen.ok);
+        out["latency"] = summarize(seen.ok);
+        out["latency_all"] = summarize(seen.all);
+        out["service"] = summarize(run_->settings().rate > 0 ? seen.service : seen.ok);
         out["faults"] = to_python(seen.faults);
         out["fatal"] = run_->fatal() ? make_exception(*run_->fatal()) : py::none();
         out["longest_line"] = run_->longest_line();

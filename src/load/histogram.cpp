@@ -1,10 +1,34 @@
 #include "load/histogram.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 namespace redislock::load {
+namespace {
+
+// Seven bits a byte, the lowest first; the highest bit says that more follow. As in Protocol Buffers
+// (https://protobuf.dev/programming-guides/encoding/#varints).
+void put(std::string& out, std::uint64_t value) {
+    for (; value > 0x7F; value >>= 7) out.push_back(static_cast<char>(value | 0x80));
+    out.push_back(static_cast<char>(value));
+}
+
+std::optional<std::uint64_t> take(std::string_view& text) noexcept {
+    std::uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+        if (text.empty()) return std::nullopt;
+        const auto byte = static_cast<unsigned char>(text.front());
+        text.remove_prefix(1);
+        value |= std::uint64_t{byte & 0x7FU} << shift;
+        if (byte <= 0x7F) return value;
+    }
+    return std::nullopt;
+}
+
+}  // namespace
 
 void histogram::merge(const histogram& other) noexcept {
     for (std::size_t i = 0; i < counters; ++i) counts_[i] += other.counts_[i];
@@ -20,6 +44,46 @@ void histogram::clear() noexcept {
     min_ = never;
     max_ = 0;
     sum_ = 0;
+}
+
+std::string histogram::encode() const {
+    std::string out;
+    if (count_ == 0) return out;
+    put(out, static_cast<std::uint64_t>(min_));
+    put(out, static_cast<std::uint64_t>(max_));
+    put(out, std::bit_cast<std::uint64_t>(sum_));
+    std::size_t next = 0;
+    for (std::size_t i = 0; i < counters; ++i) {
+        if (counts_[i] == 0) continue;
+        put(out, i - next);  // counters in use lie close together: one byte
+        put(out, counts_[i]);
+        next = i + 1;
+    }
+    return out;
+}
+
+bool histogram::merge_encoded(std::string_view text) {
+    if (text.empty()) return true;
+    const auto least = take(text);
+    const auto most = take(text);
+    const auto sum = take(text);
+    if (!least || !most || !sum || *least > *most || *most > static_cast<std::uint64_t>(never)) return false;
+    histogram other;
+    std::size_t index = 0;
+    while (!text.empty()) {
+        const auto skipped = take(text);
+        const auto count = take(text);
+        if (!skipped || !count || *skipped >= counters - index) return false;
+        index += *skipped;
+        other.counts_[index++] = *count;
+        other.count_ += *count;
+        if (index == counters && !text.empty()) return false;
+    }
+    other.min_ = static_cast<nanos>(*least);
+    other.max_ = static_cast<nanos>(*most);
+    other.sum_ = std::bit_cast<double>(*sum);
+    merge(other);
+    return true;
 }
 
 nanos histogram::quantile(double share) const noexcept {

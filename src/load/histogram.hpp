@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "types/clock.hpp"
@@ -30,6 +32,20 @@ public:
     /// Afterwards this holds what both held.
     void merge(const histogram& other) noexcept;
     void clear() noexcept;
+
+    /// All that it holds, in a few bytes for each counter in use; empty where nothing was recorded.
+    std::string encode() const;
+    /// Merges what another one encoded, to the same counters as `merge` does. False, and nothing is
+    /// merged, where this is no such text.
+    bool merge_encoded(std::string_view text);
+
+    /// Calls `visit(value, count)` for each counter in use, in ascending order of values.
+    template <class Visitor>
+    void for_each(Visitor&& visit) const {
+        for (std::size_t i = 0; i < counters; ++i) {
+            if (counts_[i] > 0) visit(std::clamp(middle_of(i), min_, max_), counts_[i]);
+        }
+    }
 
     std::uint64_t count() const noexcept { return count_; }
     nanos min() const noexcept { return count_ == 0 ? 0 : min_; }  ///< exact; 0 where nothing was recorded

@@ -135,5 +135,53 @@ TEST(histogram, survives_what_is_out_of_range) {
     EXPECT_EQ(counted.quantile(0.5), 0);
 }
 
+TEST(histogram, travels_as_text_and_merges_to_the_same_counters) {
+    random_source random(7);
+    histogram one;
+    histogram other;
+    histogram both;
+    for (int i = 0; i < 10'000; ++i) {
+        const auto value = static_cast<nanos>(random.below(std::uint64_t{1} << (i % 40)));
+        (i % 3 == 0 ? one : other).record(value);
+        both.record(value);
+    }
+    histogram merged;
+    EXPECT_TRUE(merged.merge_encoded(histogram().encode()));  // empty: nothing
+    EXPECT_EQ(merged.count(), 0U);
+    EXPECT_TRUE(merged.merge_encoded(one.encode()));
+    EXPECT_TRUE(merged.merge_encoded(other.encode()));
+    EXPECT_EQ(merged.count(), both.count());
+    EXPECT_EQ(merged.min(), both.min());
+    EXPECT_EQ(merged.max(), both.max());
+    EXPECT_NEAR(merged.mean(), both.mean(), both.mean() * 1e-9);
+    for (double share : shares) EXPECT_EQ(merged.quantile(share), both.quantile(share)) << share;
+
+    std::uint64_t visited = 0;
+    nanos before = -1;
+    merged.for_each([&](nanos value, std::uint64_t count) {
+        EXPECT_GT(value, before);
+        before = value;
+        visited += count;
+    });
+    EXPECT_EQ(visited, both.count());
+}
+
+TEST(histogram, takes_nothing_of_a_text_that_is_none) {
+    histogram source;
+    source.record(5);
+    source.record(70'000);
+    const std::string text = source.encode();
+    histogram untouched;
+    for (std::size_t length = 1; length < text.size(); ++length) {
+        if (untouched.merge_encoded(std::string_view(text).substr(0, length))) {
+            EXPECT_LT(untouched.count(), source.count());  // cut between two counters: it is one
+            untouched.clear();
+        }
+    }
+    EXPECT_FALSE(untouched.merge_encoded(text + std::string(20, '\xFF')));
+    EXPECT_FALSE(untouched.merge_encoded(text + "\xFF\xFF\xFF\x01\x01"));  // a counter that is none
+    EXPECT_EQ(untouched.count(), 0U);
+}
+
 }  // namespace
 }  // namespace redislock::load
