@@ -45,9 +45,23 @@ class Run:
         entries = json.loads(done.stdout[begin:]) if begin >= 0 else []
         self.requests = {entry["name"]: entry["num_requests"] for entry in entries}
         self.failures = {entry["name"]: entry["num_failures"] for entry in entries}
+        self.timeless = {entry["name"]: entry["num_none_requests"] for entry in entries}
 
     def ok(self, name):
         return self.requests.get(name, 0) - self.failures.get(name, 0)
+
+    def table(self):
+        """The report's own table: outcomes and percentiles by request."""
+        lines = self.log.splitlines()
+        begin = next(at for at, line in enumerate(lines) if line.startswith("redislock  "))
+        head = lines[begin].split()
+        rows = {}
+        for line in lines[begin + 1 :]:
+            if line.startswith("Times:"):
+                return rows
+            name, *cells = line.replace(",", "").split()
+            rows[name] = dict(zip(head[1:], map(float, cells), strict=True))
+        raise AssertionError(self.log)
 
 
 def run_locust(*arguments, locustfile=LOCUSTFILE, users=8, seconds=1, **variables):
@@ -113,23 +127,39 @@ def test_a_healthy_run_ends_with_0_and_loses_no_money(server, user, arguments):
     assert "Traceback" not in run.log
     assert set(run.requests) == {*STRATEGIES, "balance", "health"}
     assert all(run.ok(name) > 0 for name in run.requests)
+    table = run.table()
+    assert {name: row["ok"] for name, row in table.items()} == {name: run.ok(name) for name in run.requests}
+    for row in table.values():
+        assert 0 < row["p50"] <= row["p95"] <= row["p99"] <= row["p99.9"] <= row["max"]
+    assert table["withdraw_lua"]["p50"] % 1 > 0  # Locust's own are whole milliseconds
+    assert sum(run.timeless.values()) == sum(row.get("stopped", 0) for row in table.values())
+    assert "money: held" in run.log
     taken = 3 * sum(run.ok(name) for name in STRATEGIES)
     # What was under way at the end may have been applied: at most one withdrawal a user.
     assert start - taken - 3 * users <= balance_of(server, user) <= start - taken
 
 
-def test_what_was_cut_off_at_the_end_is_neither_ok_nor_a_failure(start_server, user):
+def test_what_was_cut_off_at_the_end_is_unknown_and_fails_no_run(start_server, user):
     server, users, start = start_server(port=0), 8, 10_000_000
     freezer = once_under_way(server, user, start, lambda: os.kill(server.pid, signal.SIGSTOP))
     url = f"{server.url}?timeout=60"  # nothing is given up before the end of the run
+
+    def thaw():  # the books are read when the users have been stopped
+        freezer.join()
+        time.sleep(6)
+        os.kill(server.pid, signal.SIGCONT)
+
+    thawer = threading.Thread(target=thaw)
+    thawer.start()
     try:
         run = run_locust(users=users, seconds=3, REDIS_CONN=url, USER_ID=user, INIT_BALANCE=start)
     finally:
-        freezer.join()
-        os.kill(server.pid, signal.SIGCONT)
+        thawer.join()
     assert run.code == 0, run.log
-    assert not any(count for name, count in run.failures.items() if name != "withdraw_watch")
     assert "Traceback" not in run.log
+    assert "StoppedError('the user was stopped before the answer came')" in run.log
+    assert 1 <= sum(run.timeless[name] for name in STRATEGIES) <= users  # reported without a time
+    assert re.search(r"money: held, [1-8] unknown", run.log)
     taken = 3 * sum(run.ok(name) for name in STRATEGIES)
     assert start - taken - 3 * users <= balance_of(server, user) <= start - taken
 
@@ -169,6 +199,35 @@ def test_prefix_amount_and_jitter(server, user):
     with redislock.Client(server.url, prefix="swarm") as client:
         taken = {entry.amount for entry in client.history(user)}
     assert taken == {1, 2, 3, 4, 5, 6}  # 2 ± 4, at least 1
+
+
+def test_an_argument_comes_before_its_environment_variable(server, user):
+    arguments = ("--tags", "lua", "--user-id", user, "--withdraw-amount", "7", "--init-balance", "10000000")
+    run = run_locust(*arguments, REDIS_CONN=server.url, USER_ID="nobody", WITHDRAW_AMOUNT=1, INIT_BALANCE=1)
+    assert run.code == 0, run.log
+    with redislock.Client(server.url) as client:
+        assert {entry.amount for entry in client.history(user)} == {7}
+        assert client.balance("nobody") is None
+
+
+@pytest.mark.parametrize("arguments", [(), ("--processes", "2")], ids=["one process", "two"])
+def test_money_lost_by_a_naive_user_ends_with_1(server, user, tmp_path, arguments):
+    locustfile = tmp_path / "naive.py"
+    locustfile.write_text(
+        "from locust import task\n"
+        "from redislock.locust import RedisLockUser\n"
+        "class Naive(RedisLockUser):\n"
+        "    @classmethod\n"
+        "    def accounts(cls, environment):\n"
+        f"        return {{{user!r}: 10_000_000}}\n"
+        "    @task\n"
+        "    def take(self):\n"
+        f"        self.client.withdraw_naive({user!r}, 3)\n"
+    )
+    run = run_locust(*arguments, locustfile=locustfile, REDIS_CONN=server.url)
+    assert run.code == 1, run.log
+    assert re.search(rf"money: lost \d+: account {user}: \d+ were paid out and never deducted", run.log)
+    assert not any(run.failures[name] - run.timeless[name] for name in run.failures)  # all looked well
 
 
 def test_without_init_balance_a_balance_stays_and_an_empty_account_is_no_failure(server, user):
@@ -257,6 +316,25 @@ def test_a_missing_account_fails_the_run(server, user, tmp_path):
     assert run.failures["balance"] == run.requests["balance"] > 0
     assert run.failures["withdraw_lua"] == run.requests["withdraw_lua"] > 0
     assert "Traceback" not in run.log
+
+
+def test_an_account_that_a_user_resets_is_not_judged(server, user, tmp_path):
+    locustfile = tmp_path / "reset.py"
+    locustfile.write_text(
+        "from locust import task\n"
+        "from redislock.locust import RedisLockUser\n"
+        "class Resetting(RedisLockUser):\n"
+        "    @classmethod\n"
+        "    def accounts(cls, environment):\n"
+        f"        return {{{user!r}: 100}}\n"
+        "    @task\n"
+        "    def set(self):\n"
+        f"        self.client.init({user!r}, 7)\n"
+    )
+    run = run_locust(locustfile=locustfile, users=1, REDIS_CONN=server.url)
+    assert run.code == 0, run.log
+    assert f"the account {user} was reset by a user: its books are not judged" in run.log
+    assert "money:" not in run.log
 
 
 # --- the user, with Locust as a library ------------------------------------------------------
@@ -415,7 +493,7 @@ print("null")
     )
 
 
-def test_a_killed_user_fires_nothing_and_leaves_a_clean_connection(start_server, user):
+def test_a_stopped_user_leaves_unknown_outcomes_and_a_clean_connection(start_server, user):
     server = start_server(port=0)
     run_program(
         PROGRAM
@@ -429,10 +507,14 @@ greenlets = [
     gevent.spawn(getattr(one.client, name), {user!r}, 3)
     for name in ("withdraw_lua", "withdraw_lock", "withdraw_watch", "withdraw_lua")
 ]
+reading = gevent.spawn(one.client.balance, {user!r})
 gevent.sleep(0.1)
-gevent.killall(greenlets, timeout=5)
-assert all(each.dead for each in greenlets)
-assert fired == []
+gevent.killall([*greenlets, reading], timeout=5)
+assert all(each.dead for each in greenlets) and reading.dead
+assert len(fired) == 4, fired  # a read that is cut off is no request
+for event in fired:
+    assert event["response_time"] is None and event["response"] is None
+    assert isinstance(event["exception"], redislock.OutcomeUnknownError), event
 os.kill({server.pid}, signal.SIGCONT)
 one.on_stop()
 result = other.client.withdraw_lua({user!r}, 3)
@@ -470,6 +552,66 @@ again.on_stop()
 print("null")
 """,
         REDIS_CONN=server.url,
+    )
+
+
+def test_books_know_deposits_replays_and_unknown_outcomes(start_server, user):
+    server = start_server(port=0)
+    run_program(
+        PROGRAM
+        + f"""
+import os, signal
+from redislock.locust.run import run_of
+buyer = Buyer(environment)
+with redislock.Client() as client:
+    client.init({user!r}, 100)
+buyer.client.withdraw_lua({user!r}, 3, idempotency_key="a")
+buyer.client.withdraw_lua({user!r}, 3, idempotency_key="a")
+buyer.client.withdraw("lock", {user!r}, amount=4)
+buyer.client.withdraw_lua({user!r}, 1000)
+buyer.client.deposit({user!r}, 20)
+os.kill({server.pid}, signal.SIGSTOP)
+buyer.client.deposit({user!r}, 5, timeout=0.2)
+buyer.client.withdraw_watch({user!r}, 2, timeout=0.2)
+os.kill({server.pid}, signal.SIGCONT)
+done = run_of(environment).recorder.money("Buyer", {user!r})
+assert (done.ok, done.deposits) == (7, 25), done
+# A withdrawal whose WATCH was not answered took nothing, and is no unknown one.
+assert (done.unknown, done.unknown_count) == (5, 1), done
+assert not done.reset
+buyer.on_stop()
+print("null")
+""",
+        REDIS_CONN=server.url,
+    )
+
+
+def test_counts_and_histograms_of_workers_merge_exactly():
+    run_program(
+        PROGRAM
+        + """
+from redislock.locust.outcomes import Recorder, Totals
+alone, workers, fleet = Recorder(), [Recorder() for _ in range(3)], Totals()
+seconds = [1e-6 * 1.01 ** each for each in range(1500)]
+for at, each in enumerate(seconds):
+    word = ("ok", "conflict", "unknown")[at % 3]
+    for recorder in (alone, workers[at % 2]):
+        recorder.count("withdraw_lua", word, None if word == "unknown" else each)
+        recorder.money("Buyer", "alice").ok += 2**63 - 1
+    if at % 100 == 0:
+        for worker in workers:
+            fleet.merge(worker.take())
+for worker in workers:
+    fleet.merge(worker.take())
+    assert worker.take() == {"names": {}, "money": []}
+whole = Totals()
+whole.merge(alone.take())
+assert fleet.rows() == whole.rows(), (fleet.rows(), whole.rows())
+((name, counts, latency),) = fleet.rows()
+assert counts == {"ok": 500, "conflict": 500, "unknown": 500} and latency.count == 1000
+assert fleet.money(iter(["Buyer", "Other"]), "alice").ok == 1500 * (2**63 - 1)
+print("null")
+"""
     )
 
 
