@@ -105,6 +105,26 @@ public:
         return more;
     }
 
+    void set_users(const py::object& users) {
+        const std::uint32_t wanted = to_count(users, "users", 0, most_users);
+        const without_gil released;
+        const std::scoped_lock guard(mutex_);
+        if (run_) run_->set_users(wanted);
+    }
+
+    fields take() {
+        const auto held = look();
+        const load::tally seen = run_->take_seen();
+        fields out;
+        out["statuses"] = to_python(seen.statuses);
+        out["faults"] = to_python(seen.faults);
+        out["latency"] = py::bytes(seen.answered.encode());
+        py::list money;
+        for (const auto& each : seen.money) money.append(to_python(each));
+        out["accounts"] = money;
+        return out;
+    }
+
     void stop() {
         const without_gil released;
         const std::scoped_lock guard(mutex_);
@@ -242,6 +262,9 @@ void register_load(py::module_& m) {
              py::arg("rate") = py::none())
         .def("step", &load_generator::step, py::arg("seconds"),
              "Goes on for about that long, without the GIL. False once the run is over.")
+        .def("set_users", &load_generator::set_users, py::arg("users"),
+             "Changes how many there are, also while the run goes on; 0 is a pause.")
+        .def("take", &load_generator::take, "What was counted since the last time, for a run without count.")
         .def("stop", &load_generator::stop,
              "Begins nothing new; steps go on until what is under way has ended.")
         .def("abort", &load_generator::abort, "Ends at once; what is under way has an unknown outcome.")

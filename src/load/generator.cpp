@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "accounts/ledger.hpp"
 #include "accounts/withdraw.hpp"
@@ -58,12 +59,15 @@ std::string_view to_string(phase value) noexcept {
 /// A virtual user: its row of draws, and the withdrawal that it is in.
 class generator::user final : public engine::operation_of<done> {
 public:
-    user(generator& run, std::uint64_t seed)
+    user(generator& run, std::uint32_t its_number, std::uint64_t seed)
         : operation_of(never),
+          number(its_number),
           draws(seed),
           with(run.reactor_->loop(), run.reactor_->server(), run.reactor_->lanes()),
           run_(run) {}
 
+    const std::uint32_t number;
+    bool gone = false;
     random_source draws;
     engine::context with;  // of the withdrawal under way: its clock and its deadline
     accounts::change asked;
@@ -93,6 +97,7 @@ generator::generator(load::settings asked, std::unique_ptr<engine::reactor> reac
     : settings_(std::move(asked)),
       accounts_(settings_.keys, settings_.accounts.size()),
       amounts_(settings_.amount, settings_.jitter),
+      seeds_(settings_.seed),
       reactor_(std::move(reactor)) {
     seen_.money.resize(settings_.accounts.size());
 }
@@ -103,7 +108,7 @@ generator::~generator() = default;
 
 engine::task<result<done>> generator::live(engine::context& own, generator& run, user& who) {
     who.with.add_latency(run.settings_.rtt);
-    for (;;) {
+    while (run.is_wanted(who)) {
         if (run.settings_.rate > 0) {
             who.due = run.due_next();
             const nanos early = who.due - own.loop().now();
@@ -123,9 +128,10 @@ engine::task<result<done>> generator::live(engine::context& own, generator& run,
         const nanos pause = run.end_one(who, settled);
         if (pause > 0) {
             auto slept = co_await own.sleep(pause);
-            if (!slept) co_return std::move(slept.error());
+            if (!slept) break;
         }
     }
+    who.gone = true;
     co_return done{};
 }
 
@@ -146,7 +152,10 @@ std::uint64_t generator::missed() const noexcept {
     return phase_ == phase::measuring ? backlog(reactor_->loop().now()) : missed_;
 }
 
+bool generator::is_wanted(const user& who) const noexcept { return who.number < settings_.users; }
+
 bool generator::begin_next(user& who) {
+    if (!is_wanted(who)) return false;
     if (phase_ != phase::warming && phase_ != phase::measuring) return false;
     who.measured = phase_ == phase::measuring && (settings_.rate == 0 || who.due >= measured_from_);
     if (who.measured) {
@@ -182,6 +191,7 @@ nanos generator::end_one(user& who, const result<accounts::receipt>& ended) {
     }
     who.faults_in_a_row = 0;
     if (who.measured) {
+        seen_.answered.record(took);
         ++seen_.statuses[static_cast<std::size_t>(ended->status)];
         seen_.attempts += ended->attempts;
         seen_.round_trips += who.with.asked().round_trips;
@@ -217,12 +227,29 @@ void generator::start() {
     entered_at_ = started_at_ = reactor_->loop().now();
     boundary_ = entered_at_ + settings_.warmup;
     advance(entered_at_);
-    random_source seeds(settings_.seed);
     users_.reserve(settings_.users);
-    for (std::uint32_t i = 0; i < settings_.users; ++i) {
-        users_.push_back(std::make_shared<user>(*this, seeds.next()));
-        reactor_->submit(users_.back());
-    }
+    for (std::uint32_t i = 0; i < settings_.users; ++i) employ(i);
+}
+
+void generator::employ(std::uint32_t number) {
+    if (number == users_.size()) users_.emplace_back();
+    auto& place = users_[number];
+    if (place && !place->gone) return;  // was about to leave, and stays
+    place = std::make_shared<user>(*this, number, seeds_.next());
+    reactor_->submit(place);
+}
+
+void generator::set_users(std::uint32_t wanted) {
+    const std::uint32_t before = std::exchange(settings_.users, std::min(wanted, most_users));
+    if (phase_ != phase::warming && phase_ != phase::measuring) return;
+    reactor_->take_finished();  // who left keeps nothing
+    for (std::uint32_t i = before; i < settings_.users; ++i) employ(i);
+}
+
+tally generator::take_seen() {
+    tally fresh;
+    fresh.money.resize(settings_.accounts.size());
+    return std::exchange(seen_, std::move(fresh));
 }
 
 bool generator::step(nanos budget) {

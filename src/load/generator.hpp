@@ -58,6 +58,11 @@ public:
 
     /// Goes on for about this long; the first call starts the users. False once the run is over.
     bool step(nanos budget);
+    /// Changes how many users there are, from now on; 0 is a pause. Whoever is too many ends its
+    /// withdrawal and begins no other.
+    void set_users(std::uint32_t wanted);
+    /// All that was counted since the last time. For a run without `count`, which ends by it.
+    tally take_seen();
     /// Begins no more withdrawals: the run drains. Steps go on until it is over.
     void stop();
     /// Ends the run at once. What is under way has an unknown outcome.
@@ -93,6 +98,8 @@ private:
     nanos due_next() noexcept;
     std::uint64_t backlog(nanos when) const noexcept;
     bool begin_next(user& who);
+    bool is_wanted(const user& who) const noexcept;
+    void employ(std::uint32_t number);
     /// Keeps the books; answers how long the user should pause.
     nanos end_one(user& who, const result<accounts::receipt>& ended);
     void count_fault(user& who, const error& why);
@@ -115,7 +122,8 @@ private:
     nanos measured_from_ = 0;
     nanos measured_until_ = 0;
     std::optional<error> fatal_;
-    std::vector<std::shared_ptr<user>> users_;
+    random_source seeds_;
+    std::vector<std::shared_ptr<user>> users_;  // those beyond settings_.users are leaving, or have left
     std::unique_ptr<engine::reactor> reactor_;  // last: its coroutines refer to all of the above
 };
 

@@ -50,7 +50,8 @@ struct tally {
     std::uint64_t round_trips = 0;  ///< likewise
     std::uint64_t statements = 0;   ///< likewise
     std::uint64_t ok_in_window = 0;
-    histogram all;  ///< of operations, whatever their end
+    histogram all;       ///< of operations, whatever their end
+    histogram answered;  ///< of those that ended in a status
     histogram ok;
     histogram service;  ///< of an open loop: as `ok`, but from when they really began
 

@@ -113,6 +113,71 @@ TEST_F(load_generator, measures_for_its_duration) {
     EXPECT_EQ(taken(*load), 3U * static_cast<std::uint64_t>(books.asked));
 }
 
+TEST_F(load_generator, users_who_are_too_many_end_what_they_are_in) {
+    auto asked = make_settings();
+    asked.count = 0;
+    auto load = make(asked, [](const asked_change&) { return std::string(); });
+    load->step(0);
+    EXPECT_EQ(load->in_flight(), 4U);
+    load->set_users(7);
+    load->step(0);
+    EXPECT_EQ(load->in_flight(), 7U);
+    load->set_users(2);
+    load->step(0);
+    EXPECT_EQ(load->in_flight(), 7U);
+    load->set_users(3);  // one that was about to leave stays
+    load->step(0);
+    EXPECT_EQ(load->in_flight(), 7U);
+}
+
+TEST_F(load_generator, users_come_and_go_while_it_runs) {
+    ledger books;
+    auto asked = make_settings();
+    asked.count = 0;
+    asked.duration = 100 * second;
+    auto load = make(asked, std::ref(books));
+    const auto go_on = [&] {
+        const auto before = load->seen().operations;
+        for (int i = 0; i < 20; ++i) load->step(0);
+        return load->seen().operations - before;
+    };
+    EXPECT_GT(go_on(), 0U);
+    load->set_users(0);
+    go_on();
+    EXPECT_EQ(load->in_flight(), 0U);
+    EXPECT_EQ(go_on(), 0U);
+    EXPECT_EQ(load->phase(), phase::measuring) << "a pause is not the end";
+    load->set_users(5);
+    EXPECT_GT(go_on(), 0U);
+    EXPECT_LE(load->in_flight(), 5U);
+    load->stop();
+    run(*load);
+    EXPECT_EQ(taken(*load), 3U * static_cast<std::uint64_t>(books.asked));
+}
+
+TEST_F(load_generator, what_was_seen_can_be_taken_piece_by_piece) {
+    ledger books;
+    auto asked = make_settings(3);
+    asked.keys = distribution::uniform;
+    asked.count = 0;
+    asked.duration = 20 * millisecond;
+    auto load = make(asked, std::ref(books));
+    std::uint64_t operations = 0;
+    std::uint64_t money = 0;
+    const auto take = [&] {
+        const tally seen = load->take_seen();
+        EXPECT_EQ(seen.answered.count(), seen.operations);
+        EXPECT_EQ(seen.money.size(), 3U);
+        operations += seen.operations;
+        for (const auto& each : seen.money) money += each.taken.low;
+    };
+    while (load->step(0)) take();
+    take();
+    EXPECT_EQ(static_cast<int>(operations), books.asked);
+    EXPECT_EQ(money, 3U * operations);
+    EXPECT_EQ(load->seen().operations, 0U);
+}
+
 // A thousand a second for a second, with a clock that moves by 100 µs.
 TEST_F(load_generator, with_a_rate_the_loop_is_open) {
     ledger books;
