@@ -1,4 +1,4 @@
-"""The same users on redis-py and on redislock; BENCH_CLIENT says which.
+"""The same users on redis-py, on redislock and as its native swarm; BENCH_CLIENT says which.
 
 `bench.locust_run` starts it. A listener opens the measured window once all users run, and leaves
 the figures in the file that BENCH_RESULT names.
@@ -91,11 +91,27 @@ if os.environ.get("BENCH_CLIENT") == "redis-py":
                 RedisPyBuyer.shared = redis.Redis.from_url(str(self.host))
             self.client = MeasuredRedis(environment, RedisPyBuyer.shared)
 
+elif os.environ.get("BENCH_CLIENT") == "redislock swarm":
+    from redislock.locust import RedisLockSwarmUser, Workload
+
+    class RedisLockSwarm(RedisLockSwarmUser):
+        @classmethod
+        def workload(cls, environment: Any) -> Workload:
+            del environment
+            return Workload(user=USER, amount=AMOUNT)
+
 else:
     from redislock.locust import RedisLockUser
 
     class RedisLockBuyer(RedisLockUser):
         tasks = [withdraw]  # noqa: RUF012
+
+
+def until_reported(total: Any) -> None:
+    """Wait for the next figures: a swarm has them once a second, all others at any moment."""
+    before, give_up = total.num_requests, time.monotonic() + SECONDS_TO_DRAIN
+    while total.num_requests == before and time.monotonic() < give_up:
+        gevent.sleep(SLEEP)
 
 
 def measure(environment: Any) -> None:
@@ -106,9 +122,11 @@ def measure(environment: Any) -> None:
         gevent.sleep(SLEEP)
     gevent.sleep(WARMUP)
     total = environment.stats.total
+    until_reported(total)
     at, cpu, done = time.perf_counter(), cpu_seconds(), total.num_requests - total.num_failures
     for _ in range(MOST_WINDOWS):
         gevent.sleep(DURATION)
+        until_reported(total)
         if total.num_requests - total.num_failures > done:
             break
     seconds, cpu = time.perf_counter() - at, cpu_seconds() - cpu

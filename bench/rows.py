@@ -65,6 +65,8 @@ class Row:
     """Client and server on one core, where only one of them can ever have work."""
 
 
+SWARM: Final = "redislock swarm"
+NATIVE: Final = "native generator"
 REDIS_PY: Final = ("redis", "hiredis")
 KIB: Final = 1024.0
 MIB: Final = KIB * KIB
@@ -175,6 +177,13 @@ ROWS: Final = (
         64,
         (_locust("redislock"), _locust("redis-py")),
         (Goal("rate", 5, "redis-py"),),
+    ),
+    Row(
+        "swarm",
+        "Locust, one process, 64 users of the native swarm",
+        64,
+        (_locust(SWARM), _ours("native", NATIVE), _locust("redis-py")),
+        (Goal("rate", 0.8, NATIVE, who=SWARM), Goal("rate", 8, "redis-py", who=SWARM)),
     ),
     Row(
         "native",

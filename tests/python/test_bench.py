@@ -39,7 +39,7 @@ FLAT = ["--flat", "6400"]
 
 @pytest.mark.parametrize(
     "rows",
-    [["sync", "asyncio"], ["gevent", "lock", "locust"], ["native", "in-flight", "flat", "latency"]],
+    [["sync", "asyncio"], ["gevent", "lock", "locust", "swarm"], ["native", "in-flight", "flat", "latency"]],
     ids=" ".join,
 )
 def test_every_kind_of_run_works_and_its_books_balance(rows, tmp_path):
