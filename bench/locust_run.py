@@ -15,6 +15,7 @@ from bench.job import Sample
 if TYPE_CHECKING:
     from bench.job import Job
 
+TOP = str(Path(__file__).parents[1])
 SECONDS_TO_SPAWN = 30
 SECONDS_TO_STOP = 10
 
@@ -36,7 +37,7 @@ def run_locust(job: Job) -> Sample:
                 "BENCH_WARMUP": str(job.warmup),
                 "BENCH_DURATION": str(job.duration),
                 "BENCH_RESULT": str(result),
-                "PYTHONPATH": str(Path(__file__).parents[1]),
+                "PYTHONPATH": os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), TOP))),
             },
             capture_output=True,
             text=True,
