@@ -111,7 +111,7 @@ def test_the_core_reads_no_environment_and_prints_nothing():
 # --- Python -------------------------------------------------------------------------------------
 
 # _settings reads what the clients need; _server hands the environment on to the server it starts.
-READERS = {"_settings.py", "_server.py", "locust.py"}
+READERS = {"_settings.py", "_server.py"}
 
 
 def reads_environment(text):
