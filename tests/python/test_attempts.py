@@ -45,6 +45,7 @@ def test_no_front_end_is_below_half_of_as_many_processes(tmp_path):
     assert control["of_processes"] < 0.5
 
 
+@pytest.mark.timing
 def test_one_below_half_is_told_and_ends_the_run_with_1(tmp_path):
     """The control itself, taken for a front end."""
     pytest.importorskip("redis")
