@@ -138,7 +138,7 @@ def race(
     *more: Callable[[Any], Any],
     order: str = "",
     watch: Callable[[], Any] | None = None,
-    patience: float = 0.2,
+    patience: float = 0.5,
     timeout: float = 10.0,
 ) -> RaceReport:
     """Lead functions through one interleaving, from checkpoint to checkpoint, the same every time.
