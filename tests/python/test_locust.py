@@ -53,7 +53,7 @@ class Run:
     def table(self):
         """The report's own table: outcomes and percentiles by request."""
         lines = self.log.splitlines()
-        begin = next(at for at, line in enumerate(lines) if line.startswith("redislock  "))
+        begin = next(at for at, line in enumerate(lines) if re.match(r"redislock  .* p99\.9 +max$", line))
         head = lines[begin].split()
         rows = {}
         for line in lines[begin + 1 :]:
