@@ -180,6 +180,16 @@ public:
         return out;
     }
 
+    fields histograms() {
+        const auto held = look();
+        const load::tally& seen = run_->seen();
+        fields out;
+        out["latency"] = py::bytes(seen.ok.encode());
+        out["latency_all"] = py::bytes(seen.all.encode());
+        out["service"] = py::bytes((run_->settings().rate > 0 ? seen.service : seen.ok).encode());
+        return out;
+    }
+
 private:
     load::generator& running() const {
         if (!run_) throw py::value_error("the load generator is closed");
@@ -270,6 +280,8 @@ void register_load(py::module_& m) {
         .def("abort", &load_generator::abort, "Ends at once; what is under way has an unknown outcome.")
         .def("snapshot", &load_generator::snapshot, "How far the run has got.")
         .def("report", &load_generator::report, "All that was counted.")
+        .def("histograms", &load_generator::histograms,
+             "The histograms that the report's latencies are taken from, encoded, by the same names.")
         .def("close", &load_generator::close, "Closes the connections.");
 }
 
