@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from redislock import _core, _verdict
 from redislock._client import Client
 from redislock._errors import CorruptBalanceError, Error, WrongTypeError
+from redislock._fleet import Fleet
 from redislock._log import logger as _package_logger
 from redislock._report import Latency, Progress, Report
 from redislock._settings import environment_prefix, environment_retries
@@ -37,6 +38,7 @@ STRATEGIES: Final = ("naive", "lua", "lock", "watch")
 SPREADS: Final = ("hot", "uniform", "zipf")
 LARGEST: Final = 2**63 - 1
 MOST_ACCOUNTS: Final = 1_000_000
+MOST_PROCESSES: Final = 256
 HISTORY_LIMIT: Final = 1000
 NO_CONFLICT: Final = "no conflict possible: one request in flight"
 
@@ -80,6 +82,7 @@ def run(
     warmup: float = 1.0,
     count: int | None = None,
     seed: int | None = None,
+    processes: int = 1,
     prefix: str | None = None,
     max_retries: int | None = None,
     lock_wait: float = 1.0,
@@ -105,6 +108,8 @@ def run(
     constant intervals, with at most `users` of them in flight. `latency` then counts from when
     each was due, so that a stall is not hidden by the calls that it kept from beginning
     (coordinated omission), and `service` from when it began.
+
+    `processes` share the users, each with a core and connections of its own, on the same accounts.
 
     Keys begin with `prefix` (default: ``KEY_PREFIX``, else ``redislock``) and a random part.
     Further options are those of `Client`.
@@ -136,6 +141,8 @@ def run(
     names = [str(each) for each in range(1, _whole(accounts, "accounts", 1, MOST_ACCOUNTS) + 1)]
     with Client(url, prefix=working_prefix, timeout=timeout, **options) as client:
         this = _Run(client, working_prefix, names, settings)
+        if _whole(processes, "processes", 1, MOST_PROCESSES) > 1:
+            this.share(url, {"timeout": timeout, **options}, processes)
         if balance is None:
             seconds = warmup + duration
             balance = default_balance(amount, jitter, seconds=seconds, count=count)
@@ -154,13 +161,32 @@ class _Run:
         self._names = names
         self._settings = settings
         self._balance = 0
+        self._processes = 1
         self._touched: list[str] = []  # accounts that exist, or may
         # Checks the arguments; opens nothing.
-        self._generator = _core.LoadGenerator(
+        self._generator: _core.LoadGenerator | Fleet = _core.LoadGenerator(
             client._options,  # noqa: SLF001 - the very server of the client, also a nameless memory://
             prefix=prefix,
             accounts=names,
             **{**settings, "seed": settings["seed"] % 2**64},
+        )
+
+    def share(self, url: str | None, options: dict[str, Any], processes: int) -> None:
+        """Have the load made by several processes."""
+        count = self._settings["count"]
+        if self._client.url.startswith("memory:"):
+            raise ValueError("processes must be 1 for memory://, which is inside of this one")
+        if self._settings["users"] < processes or (count is not None and count < processes):
+            raise ValueError("users and count must not be less than processes")
+        self._generator.close()
+        self._processes = processes
+        self._generator = Fleet(
+            url,
+            options,
+            prefix=self._prefix,
+            accounts=len(self._names),
+            settings=self._settings,
+            processes=processes,
         )
 
     def through(self, balance: int, on_progress: Callable[[Progress], object] | None) -> Report:
@@ -253,6 +279,7 @@ class _Run:
                 "prefix": self._prefix,
                 "accounts": len(self._names),
                 "balance": self._balance,
+                "processes": self._processes,
                 **self._settings,
             },
         )
