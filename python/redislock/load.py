@@ -46,7 +46,7 @@ logger = _package_logger.getChild("load")
 
 _SLICE: Final = 0.05  # seconds; Ctrl-C is seen and progress drawn in between
 _LAST_WORDS: Final = 1.0  # seconds for what is under way when a run fails
-_FASTEST: Final = 3_000_000  # withdrawals a second that no machine exceeds: for default balances
+FASTEST: Final = 3_000_000  # withdrawals a second that no machine exceeds: for default balances
 _FEW: Final = 64  # accounts that are not worth a pool of threads
 _THREADS: Final = 16
 _READS: Final = 10  # of a balance that may still move
@@ -63,7 +63,7 @@ class Interrupted(KeyboardInterrupt):
 
 def default_balance(amount: int, jitter: int, *, seconds: float, count: int | None = None) -> int:
     """Return a round balance from which a run of that size cannot take everything."""
-    operations = max(1.0, seconds) * _FASTEST + (count or 0)
+    operations = max(1.0, seconds) * FASTEST + (count or 0)
     needed = math.ceil(operations) * (amount + jitter)
     return min(LARGEST, int(10 ** len(str(needed))))
 

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-import datetime as dt
-import json
 import logging
-import os
-import platform
-import random
-import sys
-from enum import Enum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
 import redislock
-from redislock import load
-from redislock.cli._common import DEFAULT_TIMEOUT, LARGEST, examples, open_client, whole_number, wrong
-from redislock.cli._common import duration as seconds
+from redislock import load, plots
+from redislock._sweep import Cell, Run, Setting, plan
+from redislock.cli import _compare_options as options
+from redislock.cli import _html, _record
+from redislock.cli._checks import Baseline, Demand, Ruling, compare_with, judge, parse_check, parse_fail
+from redislock.cli._common import DEFAULT_TIMEOUT, examples, open_client, wrong
 from redislock.cli._group import FAULT, INTERRUPTED, REFUSED, tell
 from redislock.cli._scores import UNSAFE, Scores
 from redislock.cli._target import Target, open_target
@@ -27,161 +21,127 @@ from redislock.cli._target import Target, open_target
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_MOST_USERS: Final = 100_000
-_MOST_RETRIES: Final = 1_000_000
-
-
-class Keys(str, Enum):
-    """How withdrawals are spread over the accounts."""
-
-    HOT = "hot"
-    UNIFORM = "uniform"
-    ZIPF = "zipf"
-
 
 def register(app: typer.Typer) -> None:
     """Adds the command to the command line."""
     app.command(epilog=COMPARE)(compare)
 
 
+_ALL: Final = ",".join(load.STRATEGIES)
 COMPARE = examples(
     "redislock compare",
     "redislock compare --strategies lua,watch --accounts 100 --keys zipf",
+    "redislock compare --users 1,8,64,256 --repeat 3 --html result.html",
+    "redislock compare --rtt 0,0.5ms,2ms --plot chart.png",
     "redislock compare --url redis://db.example:6379 --json result.json",
+    "redislock compare --check 'lua.p99<5ms' --baseline result.json --fail p99:10%",
 )
-
-_Url = Annotated[
-    str | None,
-    typer.Option(
-        "--url",
-        metavar="URL",
-        show_default=False,
-        help="The server; keys of its own are made there and deleted again. "
-        "Default: REDIS_CONN, else a private server that is started and stopped.",
-    ),
-]
 
 
 def compare(
     *,
-    url: _Url = None,
-    strategies: Annotated[
-        str, typer.Option("--strategies", metavar="NAMES", help="Which, in this order.")
-    ] = ",".join(load.STRATEGIES),
-    users: Annotated[str, typer.Option("--users", metavar="N", help="Withdrawals in flight.")] = "64",
-    accounts: Annotated[str, typer.Option("--accounts", metavar="N", help="How many.")] = "1",
-    keys: Annotated[
-        Keys, typer.Option("--keys", help="hot: all on one account. zipf: s = 0.99, as YCSB does.")
-    ] = Keys.HOT,
-    amount: Annotated[str, typer.Option("--amount", metavar="N", help="Of each withdrawal.")] = "3",
-    jitter: Annotated[str, typer.Option("--jitter", metavar="N", help="Amounts vary by up to ±N.")] = "0",
-    balance: Annotated[
-        str | None,
-        typer.Option(
-            "--balance",
-            metavar="N",
-            show_default=False,
-            help="Each account's start. Default: more than can be taken.",
-        ),
-    ] = None,
-    duration: Annotated[
-        str, typer.Option("--duration", metavar="SECONDS", help="Measured, per strategy.")
-    ] = "5",
-    warmup: Annotated[
-        str, typer.Option("--warmup", metavar="SECONDS", help="Before that, not measured.")
-    ] = "1",
-    count: Annotated[
-        str | None,
-        typer.Option(
-            "--count",
-            metavar="N",
-            show_default=False,
-            help="Measure so many withdrawals instead of a duration.",
-        ),
-    ] = None,
-    seed: Annotated[
-        str | None,
-        typer.Option(
-            "--seed",
-            metavar="N",
-            show_default=False,
-            help="The same seed draws the same accounts and amounts. Default: a new one.",
-        ),
-    ] = None,
-    max_retries: Annotated[
-        str | None,
-        typer.Option(
-            "--max-retries",
-            metavar="N",
-            show_default=False,
-            help="watch: attempts after the first. Default: MAX_RETRIES, else 10.",
-        ),
-    ] = None,
-    lock_wait: Annotated[
-        str, typer.Option("--lock-wait", metavar="SECONDS", help="lock: wait for a held lock.")
-    ] = "1",
-    timeout: Annotated[
-        str, typer.Option("--timeout", metavar="SECONDS", help="Of each withdrawal, retries included.")
-    ] = DEFAULT_TIMEOUT,
-    json_file: Annotated[
-        str | None,
-        typer.Option(
-            "--json",
-            metavar="FILE",
-            show_default=False,
-            help="Write all figures there; - is standard output.",
-        ),
-    ] = None,
+    url: options.Url = None,
+    strategies: options.Strategies = _ALL,
+    users: options.Users = "64",
+    accounts: options.Accounts = "1",
+    rtt: options.Rtt = "0",
+    keys: options.KeysOption = None,
+    amount: options.Amount = "3",
+    jitter: options.Jitter = "0",
+    balance: options.Balance = None,
+    duration: options.Duration = "5",
+    warmup: options.Warmup = "1",
+    count: options.Count = None,
+    rate: options.Rate = None,
+    repeat: options.Repeat = "1",
+    processes: options.Processes = "1",
+    seed: options.Seed = None,
+    max_retries: options.MaxRetries = None,
+    lock_wait: options.LockWait = "1",
+    timeout: options.Timeout = DEFAULT_TIMEOUT,
+    json_file: options.JsonFile = None,
+    csv_file: options.CsvFile = None,
+    html_file: options.HtmlFile = None,
+    plot_file: options.PlotFile = None,
+    check: options.Check = None,
+    baseline: options.BaselineFile = None,
+    fail: options.Fail = None,
 ) -> None:
     """Put every strategy under the same load, and check that no money was lost.
 
-    naive is there to lose money under contention.
+    naive is there to lose money under contention. Lists of users, accounts and added round-trip
+    times are combined: a sweep.
 
-    Exit codes: 1 if another strategy does; 3 if the server cannot be used.
+    Exit codes: 1 if another strategy does, or if a check fails; 3 if the server cannot be used.
     """
-    names = _parse_strategies(strategies)
-    asked: dict[str, Any] = {
-        "users": whole_number(users, "--users", 1, _MOST_USERS),
-        "accounts": whole_number(accounts, "--accounts", 1, load.MOST_ACCOUNTS),
-        "keys": keys.value,
-        "amount": whole_number(amount, "--amount", 1),
-        "jitter": whole_number(jitter, "--jitter", 0),
-        "balance": None if balance is None else whole_number(balance, "--balance", 0),
-        "duration": seconds(duration, "--duration", positive=True),
-        "warmup": seconds(warmup, "--warmup"),
-        "count": None if count is None else whole_number(count, "--count", 1),
-        "seed": random.getrandbits(32) if seed is None else whole_number(seed, "--seed", 0),
-        "max_retries": None
-        if max_retries is None
-        else whole_number(max_retries, "--max-retries", 0, _MOST_RETRIES),
-        "lock_wait": seconds(lock_wait, "--lock-wait"),
-        "timeout": seconds(timeout, "--timeout", positive=True),
-    }
-    if asked["amount"] + asked["jitter"] > LARGEST:
-        wrong("--jitter", f"--amount plus --jitter must not exceed {LARGEST}")
+    given = dict(locals())
+    names = options.parse_strategies(strategies)
+    asked = options.parse_load(given)
+    settings = options.parse_settings(users, accounts, rtt, asked["timeout"])
+    options.check_load(asked, settings)
+    asked["keys"] = (keys or _fitting_keys(settings)).value
     if asked["balance"] is None:
         asked["balance"] = _enough(asked)
-    _check_file(json_file)
+    demands = _Demands(names, settings, asked, checks=check or [], baseline=baseline, fails=fail or [])
+    _check_files(given)
     open_client("memory://", None, timeout).close()  # mistakes of the environment, before anything starts
-    scores = Scores(to_stderr=json_file == "-")
+    scores = Scores(to_stderr="-" in (json_file, csv_file))
     with open_target(url, timeout) as target:
+        if target.shown_url.startswith("memory:") and asked["processes"] > 1:
+            wrong("--processes", "memory:// is inside of this process; name a server with --url")
         scores.say(target.line)
-        _introduce(scores, target, asked)
-        outcome = _Comparison(scores, target, asked).through(names)
-        scores.tell_all(outcome.reports)
-        if json_file is not None:
-            _write(json_file, _as_dict(target, asked, outcome, url))
-    if outcome.failure is not None:
-        raise outcome.failure
-    if code := _exit_code(outcome):
+        _introduce(scores, target, asked, settings, names)
+        record = _Comparison(scores, target, asked).through(list(plan(settings, names, asked["repeat"])))
+        record.rulings = demands.judge(record)
+        scores.tell_all(record.cells)
+        if record.interrupted and not any(each.report.interrupted for each in record.cells):
+            scores.say("ended early by Ctrl-C")
+        scores.tell_rulings(record.rulings)
+        _write(given, _record.as_dict(target, asked, settings, record, url), asked, record)
+    if record.failure is not None:
+        raise record.failure
+    if code := _exit_code(record):
         raise typer.Exit(code)
 
 
-@dataclasses.dataclass
-class _Outcome:
-    reports: list[load.Report] = dataclasses.field(default_factory=list)
-    interrupted: bool = False
-    failure: redislock.Error | None = None
+class _Demands:
+    """The checks and the baseline, read before anything starts."""
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        settings: Sequence[Setting],
+        asked: dict[str, Any],
+        *,
+        checks: Sequence[str],
+        baseline: str | None,
+        fails: Sequence[str],
+    ) -> None:
+        self._asked = asked
+        self._checks = [parse_check(each, names) for each in checks]
+        self._fails: list[Demand] = [parse_fail(each, names) for each in fails]
+        self._baseline = None if baseline is None else Baseline.read(baseline)
+        if self._fails and self._baseline is None:
+            wrong("--fail", "needs a --baseline to compare with")
+        if self._baseline is not None:
+            if not self._fails:
+                wrong("--baseline", "name what must not get worse, like --fail p99:10%")
+            if not any(self._baseline.knows(name, each, asked) for each in settings for name in names):
+                wrong("--baseline", f"{baseline} has no cell of this comparison")
+
+    def judge(self, record: _record.Record) -> list[Ruling]:
+        """Tell what became of them, for the cells that were run."""
+        cells, baseline = record.cells, self._baseline
+        # Of what was not run because the sweep ended early nothing is known.
+        early = record.interrupted or record.failure is not None
+        checks, fails = (
+            [each for each in demands if not early or any(map(each.concerns, cells))]
+            for demands in (self._checks, self._fails)
+        )
+        rulings = [judge(each, cells) for each in checks]
+        if baseline is not None:
+            rulings += [compare_with(each, cells, baseline, self._asked) for each in fails]
+        return rulings
 
 
 class _Warnings(logging.Handler):
@@ -202,39 +162,53 @@ class _Comparison:
         self._scores = scores
         self._target = target
         self._asked = asked
+        self._cells: dict[tuple[Setting, str], Cell] = {}
 
-    def through(self, names: Sequence[str]) -> _Outcome:
+    def through(self, runs: Sequence[Run]) -> _record.Record:
         """Runs them all, or as far as Ctrl-C or the server lets it."""
-        outcome = _Outcome()
+        record = _record.Record()
+        run = runs[0]
         load.logger.addHandler(_WARNINGS)
         try:
-            for name in names:
-                outcome.reports.append(self._one(name))
-                self._scores.tell_one(outcome.reports[-1])
+            for number, run in enumerate(runs, 1):
+                report = self._one(run, number, len(runs))
+                self._keep(run, report)
+                self._scores.tell_one(run, report, runs)
         except load.Interrupted as stop:
-            outcome.reports.append(stop.report)
-            outcome.interrupted = True
+            # What a round has shown that did not come to its end would spoil the median of the others.
+            if run.round == 1 or not stop.report.verdict.held:
+                self._keep(run, stop.report)
+            record.interrupted = True
         except KeyboardInterrupt:
-            outcome.interrupted = True
+            record.interrupted = True
         except redislock.Error as error:
-            outcome.failure = error
+            record.failure = error
         finally:
             load.logger.removeHandler(_WARNINGS)
-        return outcome
+        record.cells = list(self._cells.values())
+        return record
 
-    def _one(self, name: str) -> load.Report:
-        with self._scores.watch(name) as draw:
-            return load.run(self._target.url, strategy=name, on_progress=draw, **self._asked)
+    def _keep(self, run: Run, report: load.Report) -> None:
+        key = (run.setting, run.strategy)
+        self._cells.setdefault(key, Cell(run.setting, run.strategy)).reports.append(report)
+
+    def _one(self, run: Run, number: int, of: int) -> load.Report:
+        common = {name: value for name, value in self._asked.items() if name != "repeat"}
+        with self._scores.watch(run, number, of) as draw:
+            return load.run(
+                self._target.url,
+                strategy=run.strategy,
+                users=run.setting.users,
+                accounts=run.setting.accounts,
+                rtt=run.setting.rtt,
+                on_progress=draw,
+                **common,
+            )
 
 
-def _parse_strategies(text: str) -> list[str]:
-    names = [each.strip() for each in text.split(",") if each.strip()]
-    for each in names:
-        if each not in load.STRATEGIES:
-            wrong("--strategies", f"{each!r} is none of {', '.join(load.STRATEGIES)}")
-    if not names:
-        wrong("--strategies", f"name at least one of {', '.join(load.STRATEGIES)}")
-    return list(dict.fromkeys(names))
+def _fitting_keys(settings: Sequence[Setting]) -> options.Keys:
+    swept = len({each.accounts for each in settings}) > 1
+    return options.Keys.UNIFORM if swept else options.Keys.HOT
 
 
 def _enough(asked: dict[str, Any]) -> int:
@@ -242,106 +216,73 @@ def _enough(asked: dict[str, Any]) -> int:
     return load.default_balance(asked["amount"], asked["jitter"], seconds=lasts, count=asked["count"])
 
 
-def _check_file(name: str | None) -> None:
-    if name is None or name == "-":
-        return
-    path = Path(name)
-    if path.is_dir():
-        wrong("--json", f"{name} is a folder; name a file in it")
-    if not path.parent.is_dir():
-        wrong("--json", f"the folder {path.parent} does not exist")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        wrong("--json", f"{name} cannot be written")
+def _check_files(given: dict[str, Any]) -> None:
+    for name in ("json", "csv", "html"):
+        options.check_file(given[f"{name}_file"], f"--{name}")
+    options.check_plot(given["plot_file"])
+    if given["html_file"] == "-":
+        wrong("--html", "name a file; - stands for none")
+    if given["json_file"] == given["csv_file"] == "-":
+        wrong("--csv", "only one of --json and --csv can be standard output")
 
 
-def _introduce(scores: Scores, target: Target, asked: dict[str, Any]) -> None:
+def _write(
+    given: dict[str, Any], facts: dict[str, Any], asked: dict[str, Any], record: _record.Record
+) -> None:
+    if given["json_file"] is not None:
+        _record.write_json(given["json_file"], facts)
+    if given["csv_file"] is not None:
+        _record.write(given["csv_file"], _record.as_csv(asked, record.cells))
+    if given["html_file"] is not None:
+        _record.write(given["html_file"], _html.page(record.cells, facts, record.rulings))
+    if given["plot_file"] is not None and record.cells:
+        versions = facts["versions"]
+        caption = f"{versions['server']}, {facts['cpu']['usable']} cores, redislock {versions['redislock']}"
+        plots.draw(record.cells, given["plot_file"], caption)
+
+
+def _introduce(
+    scores: Scores, target: Target, asked: dict[str, Any], settings: Sequence[Setting], names: Sequence[str]
+) -> None:
     if not target.private:
         for warning in target.health.warnings:
             scores.say(f"warning: {warning}", "yellow")
-    users, accounts = asked["users"], asked["accounts"]
     measured = f"{asked['count']:,} withdrawals" if asked["count"] else f"{asked['duration']:g} s"
     varied = f" ± {asked['jitter']}" if asked["jitter"] else ""
-    scores.say(
-        f"{users} user{'s' * (users != 1)}, {accounts} account{'s' * (accounts != 1)} ({asked['keys']}), "
-        f"amount {asked['amount']}{varied}; for each strategy {asked['warmup']:g} s to warm up, "
-        f"then {measured}; seed {asked['seed']}"
-    )
-    if asked["keys"] == "hot" and accounts > 1:
+    warm_up = f"{asked['warmup']:g} s to warm up, then {measured}; seed {asked['seed']}"
+    how = f"({asked['keys']}), amount {asked['amount']}{varied}"
+    if len(settings) == 1:
+        [one] = settings
+        added = f"{one.words(['rtt'])} to each round trip, " if one.rtt else ""
+        scores.say(f"{one.words(['users', 'accounts'])} {how}; {added}for each strategy {warm_up}")
+    else:
+        runs = len(settings) * len(names) * asked["repeat"]
+        lasts = "" if asked["count"] else f", about {_clock(runs * (asked['warmup'] + asked['duration']))}"
+        scores.say(f"{len(settings)} settings {how}; {runs} runs{lasts}; for each {warm_up}")
+    if asked["rate"]:
+        scores.say(f"open loop: {asked['rate']:,g} withdrawals are to begin a second")
+    if asked["processes"] > 1:
+        scores.say(f"{asked['processes']} processes make the load")
+    if asked["repeat"] > 1:
+        scores.say(f"{asked['repeat']} rounds of each, strategies in turn; medians are shown")
+    if asked["keys"] == "hot" and any(each.accounts > 1 for each in settings):
         scores.say("--keys hot uses the first account only; try --keys uniform or zipf")
 
 
-def _exit_code(outcome: _Outcome) -> int:
-    if any(not each.verdict.held and each.strategy not in UNSAFE for each in outcome.reports):
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _exit_code(record: _record.Record) -> int:
+    seen = [(each.strategy, report) for each in record.cells for report in each.reports]
+    if any(not report.verdict.held and name not in UNSAFE for name, report in seen):
         return REFUSED
-    if outcome.interrupted:
+    if not all(each.held for each in record.rulings):
+        return REFUSED
+    if record.interrupted:
         return INTERRUPTED
     # Nothing but faults: there was no comparison.
-    if any(each.errors and not each.statuses for each in outcome.reports):
+    if any(report.errors and not report.statuses for _, report in seen):
         return FAULT
     return 0
-
-
-# ---- JSON
-
-
-def _as_dict(target: Target, asked: dict[str, Any], outcome: _Outcome, url: str | None) -> dict[str, Any]:
-    details = target.health.details
-    return {
-        "command": _command(url, target.shown_url),
-        "started": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
-        "interrupted": outcome.interrupted,
-        "error": None if outcome.failure is None else str(outcome.failure),
-        "seed": asked["seed"],
-        "settings": asked,
-        "label": load.NO_CONFLICT if asked["users"] == 1 else None,
-        "versions": {
-            "redislock": redislock.__version__,
-            "hiredis": redislock.build_info()["hiredis"],
-            "python": platform.python_version(),
-            "server": f"{target.health.server} {target.health.version}",
-        },
-        "server": {
-            "line": target.line,
-            "url": target.shown_url,
-            "private": target.private,
-            "name": target.health.server,
-            "version": target.health.version,
-            "role": target.health.role,
-            "persistence": {"aof": details.get("aof_enabled") == "1", "save": details.get("save")},
-            "maxmemory": details.get("maxmemory"),
-            "maxmemory_policy": details.get("maxmemory_policy"),
-            "details": details,
-            "warnings": target.health.warnings,
-        },
-        "cpu": _cpu(),
-        "round_trip": target.round_trip,
-        "strategies": {each.strategy: each.as_dict() for each in outcome.reports},
-    }
-
-
-def _command(url: str | None, shown_url: str) -> list[str]:
-    """The command line, without the password that the URL may hold."""
-    secret = url is not None and "***" in shown_url
-    return ["redislock", *(each.replace(str(url), shown_url) if secret else each for each in sys.argv[1:])]
-
-
-def _cpu() -> dict[str, Any]:
-    model = platform.processor()
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    for line in lines:
-        if line.startswith("model name"):
-            model = line.partition(":")[2].strip()
-            break
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"model": model, "machine": platform.machine(), "count": os.cpu_count(), "usable": usable}
-
-
-def _write(name: str, value: dict[str, Any]) -> None:
-    text = json.dumps(value, indent=2) + "\n"
-    if name == "-":
-        sys.stdout.write(text)
-    else:
-        Path(name).write_text(text, encoding="utf-8")

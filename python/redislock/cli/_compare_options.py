@@ -1,0 +1,232 @@
+"""The options of `compare`, and the sentences that refuse what cannot be used."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from redislock import load, plots
+from redislock._sweep import Setting
+from redislock.cli._common import LARGEST, whole_number, wrong
+from redislock.cli._common import duration as seconds
+
+_MOST_USERS: Final = 100_000
+_MOST_RETRIES: Final = 1_000_000
+_MOST_CELLS: Final = 1000
+_UNITS: Final = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0}
+
+
+class Keys(str, Enum):
+    """How withdrawals are spread over the accounts."""
+
+    HOT = "hot"
+    UNIFORM = "uniform"
+    ZIPF = "zipf"
+
+
+def _option(name: str, metavar: str, words: str) -> Any:
+    return typer.Option(name, metavar=metavar, show_default=False, help=words)
+
+
+Url = Annotated[
+    str | None,
+    _option(
+        "--url",
+        "URL",
+        "The server; keys of its own are made there and deleted again. "
+        "Default: REDIS_CONN, else a private server that is started and stopped.",
+    ),
+]
+Strategies = Annotated[str, typer.Option("--strategies", metavar="NAMES", help="Which, in this order.")]
+Users = Annotated[
+    str, typer.Option("--users", metavar="N,...", help="Withdrawals in flight; several numbers: a sweep.")
+]
+Accounts = Annotated[str, typer.Option("--accounts", metavar="N,...", help="How many; likewise.")]
+Rtt = Annotated[
+    str,
+    typer.Option("--rtt", metavar="TIME,...", help="Added to each round trip, like 0,0.5ms,2ms; likewise."),
+]
+KeysOption = Annotated[
+    Keys | None,
+    _option(
+        "--keys",
+        "HOW",
+        "hot: all on one account; uniform; zipf: s = 0.99, as YCSB does. "
+        "Default: hot, and uniform where --accounts is a list.",
+    ),
+]
+Amount = Annotated[str, typer.Option("--amount", metavar="N", help="Of each withdrawal.")]
+Jitter = Annotated[str, typer.Option("--jitter", metavar="N", help="Amounts vary by up to ±N.")]
+Balance = Annotated[
+    str | None, _option("--balance", "N", "Each account's start. Default: more than can be taken.")
+]
+Duration = Annotated[str, typer.Option("--duration", metavar="SECONDS", help="Measured, per run.")]
+Warmup = Annotated[str, typer.Option("--warmup", metavar="SECONDS", help="Before that, not measured.")]
+Count = Annotated[str | None, _option("--count", "N", "Measure so many withdrawals instead of a duration.")]
+Rate = Annotated[
+    str | None,
+    _option(
+        "--rate",
+        "N",
+        "Begin so many a second in all, whether or not the last have ended: an open loop.",
+    ),
+]
+Repeat = Annotated[
+    str,
+    typer.Option("--repeat", metavar="N", help="Rounds of each; medians and their spread are shown."),
+]
+Processes = Annotated[str, typer.Option("--processes", metavar="N", help="Make the load with N processes.")]
+Seed = Annotated[
+    str | None,
+    _option("--seed", "N", "The same seed draws the same accounts and amounts. Default: a new one."),
+]
+MaxRetries = Annotated[
+    str | None,
+    _option("--max-retries", "N", "watch: attempts after the first. Default: MAX_RETRIES, else 10."),
+]
+LockWait = Annotated[str, typer.Option("--lock-wait", metavar="SECONDS", help="lock: wait for a held lock.")]
+Timeout = Annotated[
+    str, typer.Option("--timeout", metavar="SECONDS", help="Of each withdrawal, retries included.")
+]
+JsonFile = Annotated[str | None, _option("--json", "FILE", "Write all figures there; - is standard output.")]
+CsvFile = Annotated[str | None, _option("--csv", "FILE", "Write a line for each cell; - is standard output.")]
+HtmlFile = Annotated[
+    str | None, _option("--html", "FILE", "Write a page with verdicts, charts, table and settings.")
+]
+PlotFile = Annotated[
+    str | None,
+    _option("--plot", "FILE", "Draw throughput, p99 and conflicts to a .png or .svg; needs matplotlib."),
+]
+Check = Annotated[
+    list[str] | None,
+    _option(
+        "--check",
+        "DEMAND",
+        "Exit with 1 unless it holds in every cell, like lua.p99<5ms or throughput>20000. Metrics: "
+        "p50, p95, p99, p99.9, max, throughput, conflicts, attempts (per ok). May be repeated.",
+    ),
+]
+BaselineFile = Annotated[
+    str | None, _option("--baseline", "FILE", "Compare with what an earlier --json wrote.")
+]
+Fail = Annotated[
+    list[str] | None,
+    _option("--fail", "DEMAND", "Exit with 1 if so much worse than the baseline, like p99:10%."),
+]
+
+
+def parse_settings(users: str, accounts: str, rtt: str, timeout: float) -> list[Setting]:
+    """Return the grid that three lists span, users in the inner loop."""
+    grid = [
+        Setting(users=many, accounts=spread, rtt=added)
+        for added in (_added(each, timeout) for each in _listed(rtt, "--rtt"))
+        for spread in _numbers(accounts, "--accounts", load.MOST_ACCOUNTS)
+        for many in _numbers(users, "--users", _MOST_USERS)
+    ]
+    if len(grid) > _MOST_CELLS:
+        wrong("--users", f"{len(grid)} settings are too many; at most {_MOST_CELLS} in a sweep")
+    return list(dict.fromkeys(grid))
+
+
+def _listed(text: str, name: str) -> list[str]:
+    each = [part.strip() for part in text.split(",") if part.strip()]
+    return each or wrong(name, f"name at least one value, not {text!r}")
+
+
+def _numbers(text: str, name: str, largest: int) -> list[int]:
+    return [whole_number(each, name, 1, largest) for each in _listed(text, name)]
+
+
+def _added(text: str, timeout: float) -> float:
+    found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,9})?)\s*(us|µs|ms|s|)", text)
+    if found is None or (not found[2] and float(found[1])):
+        wrong("--rtt", f"must be 0 or a time with its unit, us, ms or s, like 0.5ms, not {text!r}")
+    added = float(found[1]) * _UNITS.get(found[2], 0.0)
+    if added >= timeout:
+        wrong("--rtt", f"{text} must be less than --timeout, which is {timeout:g} s")
+    return round(added, 12)
+
+
+def parse_strategies(text: str) -> list[str]:
+    """Return the names of strategies that a list holds."""
+    names = [each.strip() for each in text.split(",") if each.strip()]
+    for each in names:
+        if each not in load.STRATEGIES:
+            wrong("--strategies", f"{each!r} is none of {', '.join(load.STRATEGIES)}")
+    if not names:
+        wrong("--strategies", f"name at least one of {', '.join(load.STRATEGIES)}")
+    return list(dict.fromkeys(names))
+
+
+def parse_rate(text: str | None) -> float | None:
+    """Return how many are to begin a second."""
+    if text is None:
+        return None
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text) and 0 < float(text) <= load.FASTEST:
+        return float(text)
+    return wrong("--rate", f"must be a number a second above 0, up to {load.FASTEST}, not {text!r}")
+
+
+def parse_load(given: dict[str, Any]) -> dict[str, Any]:
+    """Return what all runs have in common, from the words of the options."""
+
+    def number(name: str, least: int, most: int = LARGEST) -> int | None:
+        option = f"--{name.replace('_', '-')}"
+        return None if given[name] is None else whole_number(given[name], option, least, most)
+
+    return {
+        "amount": number("amount", 1),
+        "jitter": number("jitter", 0),
+        "balance": number("balance", 0),
+        "duration": seconds(given["duration"], "--duration", positive=True),
+        "warmup": seconds(given["warmup"], "--warmup"),
+        "count": number("count", 1),
+        "seed": random.getrandbits(32) if given["seed"] is None else number("seed", 0),
+        "max_retries": number("max_retries", 0, _MOST_RETRIES),
+        "lock_wait": seconds(given["lock_wait"], "--lock-wait"),
+        "timeout": seconds(given["timeout"], "--timeout", positive=True),
+        "rate": parse_rate(given["rate"]),
+        "repeat": number("repeat", 1, _MOST_CELLS),
+        "processes": number("processes", 1, load.MOST_PROCESSES),
+    }
+
+
+def check_load(asked: dict[str, Any], settings: list[Setting]) -> None:
+    """Refuse what fits together in no way."""
+    if asked["amount"] + asked["jitter"] > LARGEST:
+        wrong("--jitter", f"--amount plus --jitter must not exceed {LARGEST}")
+    fewest = min(each.users for each in settings)
+    if asked["processes"] > fewest:
+        wrong("--processes", f"must not exceed --users, of which the least is {fewest}")
+    if asked["count"] is not None and asked["processes"] > asked["count"]:
+        wrong("--processes", f"must not exceed --count, which is {asked['count']}")
+
+
+def check_file(name: str | None, option: str) -> None:
+    """Refuse a file that cannot be written."""
+    if name is None or name == "-":
+        return
+    path = Path(name)
+    if path.is_dir():
+        wrong(option, f"{name} is a folder; name a file in it")
+    if not path.parent.is_dir():
+        wrong(option, f"the folder {path.parent} does not exist")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        wrong(option, f"{name} cannot be written")
+
+
+def check_plot(name: str | None) -> None:
+    """Refuse a picture that cannot be drawn."""
+    if name is None:
+        return
+    if Path(name).suffix not in plots.SUFFIXES:
+        wrong("--plot", f"{name} must end in .png or .svg")
+    check_file(name, "--plot")
+    if not plots.is_available():
+        wrong("--plot", "matplotlib is not installed: pip install 'redislock[plots]'")
