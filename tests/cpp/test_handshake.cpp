@@ -81,12 +81,13 @@ TEST(handshake, authenticates_within_hello) {
 }
 
 TEST(handshake, a_user_without_a_password_is_not_the_default_user) {
+    const std::string info = "*2\r\n$6\r\nCLIENT\r\n$4\r\nINFO\r\n";
     const auto made = make_handshake(settings_with("bob", ""), {});
-    EXPECT_EQ(made.bytes(),
-              "*5\r\n$5\r\nHELLO\r\n$1\r\n3\r\n$4\r\nAUTH\r\n$3\r\nbob\r\n$0\r\n\r\n"
-              "*2\r\n$6\r\nCLIENT\r\n$4\r\nINFO\r\n");
+    EXPECT_EQ(made.bytes(), "*5\r\n$5\r\nHELLO\r\n$1\r\n3\r\n$4\r\nAUTH\r\n$3\r\nbob\r\n$0\r\n\r\n" + info);
     const auto older = make_handshake(settings_with("bob", ""), resp2());
-    EXPECT_EQ(older.bytes().substr(0, 29), "*3\r\n$4\r\nAUTH\r\n$3\r\nbob\r\n$0\r\n\r\n");
+    EXPECT_EQ(older.bytes(),
+              "*3\r\n$4\r\nAUTH\r\n$3\r\nbob\r\n$0\r\n\r\n*2\r\n$6\r\nCLIENT\r\n$2\r\nID\r\n" + info);
+    EXPECT_EQ(older.count(), 3U);
 }
 
 TEST(handshake, asks_for_everything_in_one_go) {
