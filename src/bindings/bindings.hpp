@@ -49,7 +49,7 @@ using request_ptr = std::shared_ptr<request>;
 py::handle operation_type();
 py::object wrap(request_ptr which);
 /// Null where this is no Operation.
-const request_ptr* unwrap_operation(py::handle from) noexcept;
+const request_ptr* unwrap_operation(py::handle from);
 
 /// Throws the Python exception for this kind of failure (`redislock._errors`).
 [[noreturn]] void raise(const error& failure);
@@ -116,12 +116,11 @@ public:
     template <class>
     using cast_op_type = const redislock::bindings::request_ptr&;
 
-    bool load(handle from, bool /*convert*/) noexcept {
+    bool load(handle from, bool /*convert*/) {
         held_ = redislock::bindings::unwrap_operation(from);
         return held_ != nullptr;
     }
-    // Implicit, as pybind11 asks for it.
-    operator const redislock::bindings::request_ptr&() const noexcept { return *held_; }
+    explicit operator const redislock::bindings::request_ptr&() const noexcept { return *held_; }
     static handle cast(redislock::bindings::request_ptr from, return_value_policy /*policy*/,
                        handle /*parent*/) {
         return redislock::bindings::wrap(std::move(from)).release();

@@ -16,7 +16,8 @@ constexpr double longest = 1e9;  // seconds; far beyond the last counter, and it
 double seconds(nanos value) { return static_cast<double>(value) / static_cast<double>(second); }
 
 void record(load::histogram& into, double value) {
-    if (!(value >= 0 && value <= longest)) throw py::value_error("seconds must be from 0 to 1000000000");
+    const bool fits = value >= 0 && value <= longest;  // NaN does not
+    if (!fits) throw py::value_error("seconds must be from 0 to 1000000000");
     into.record(static_cast<nanos>(std::llround(value * static_cast<double>(second))));
 }
 

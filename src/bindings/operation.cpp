@@ -46,7 +46,7 @@ py::object wrap(request_ptr which) {
     return py::reinterpret_steal<py::object>(reinterpret_cast<PyObject*>(made));
 }
 
-const request_ptr* unwrap_operation(py::handle from) noexcept {
+const request_ptr* unwrap_operation(py::handle from) {
     if (reinterpret_cast<PyObject*>(Py_TYPE(from.ptr())) != operation_type().ptr()) return nullptr;
     return &reinterpret_cast<operation_object*>(from.ptr())->held;
 }

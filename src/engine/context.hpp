@@ -58,7 +58,7 @@ class send_wait final : public wait, private slot_listener, private timer {
 public:
     send_wait(context& owner, channel& through, slot_ptr what) noexcept
         : wait(owner), channel_(through), slot_(std::move(what)) {}
-    ~send_wait();
+    ~send_wait() override;
 
     bool await_ready() const noexcept { return false; }
     void await_suspend(std::coroutine_handle<> handle);

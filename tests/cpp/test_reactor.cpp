@@ -77,7 +77,7 @@ class breaks final : public text_operation {
 public:
     breaks() : text_operation(second) {}
 
-protected:
+private:
     text_task body(context& with) override {
         auto slot = with.make_slot();
         slot->request.commands.add("ECHO", "x");

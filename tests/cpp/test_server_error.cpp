@@ -43,8 +43,7 @@ TEST(server_error, of_a_state_that_may_pass_asks_to_come_back) {
           "MASTERDOWN Link with MASTER is down",
           "ERR Error running script (call to f_6b1bf): @user_script:3: -READONLY You can't write",
           "ERR Error running script: -LOADING Redis is loading",
-          "EXECABORT Transaction discarded because of: READONLY You can't write against a read only "
-          "replica."}) {
+          "EXECABORT Transaction discarded because of: READONLY You can't write against a replica."}) {
         EXPECT_TRUE(asks_to_come_back(refusal_of(words))) << words;
     }
     for (const auto* words : {"ERR no", "NOSCRIPT No matching script", "READONLYX", "OOM command not allowed",
