@@ -2,6 +2,9 @@
 // loops. Choosing between them, and waiting, is Python's.
 #include <pybind11/stl.h>
 
+#include <mutex>
+#include <utility>
+
 #include "bindings/bindings.hpp"
 #include "bindings/without_gil.hpp"
 #include "engine/thread_driver.hpp"
@@ -31,7 +34,7 @@ public:
     /// `interruptible`: this is the main thread, which looks for signals now and then.
     py::object run(const request_ptr& which, bool interruptible) {
         refuse_used(*which);
-        const auto driver = driver_;  // close() by another thread must not take it away
+        const auto driver = own();  // close() by another thread must not take it away
         if (!driver) raise_closed();
         const nanos slice = interruptible ? signal_slice : never;
         bool finished = false;
@@ -59,22 +62,30 @@ public:
     }
 
     void close() {
-        if (!driver_) return;
-        const auto driver = std::move(driver_);
-        driver_ = nullptr;
+        const auto driver = take();
+        if (!driver) return;
         const without_gil released;
         driver->close();
     }
 
+    // Leaked on purpose: mutexes in it may be held, and so may the one here.
     void abandon_after_fork() {
         if (!driver_) return;
         driver_->abandon_after_fork();
-        new std::shared_ptr<engine::thread_driver>(
-            std::move(driver_));  // leaked on purpose: its mutex may be held
-        driver_ = nullptr;
+        new std::shared_ptr<engine::thread_driver>(std::exchange(driver_, nullptr));
     }
 
 private:
+    // Where there is no GIL, calls and a close may come at the same time.
+    std::shared_ptr<engine::thread_driver> own() {
+        const std::lock_guard lock(mutex_);
+        return driver_;
+    }
+    std::shared_ptr<engine::thread_driver> take() {
+        const std::lock_guard lock(mutex_);
+        return std::exchange(driver_, nullptr);
+    }
+
     // The caller is interrupted: its operation ends now, and cleans up after itself.
     static void leave(engine::thread_driver& driver, request& which) {
         const without_gil released;
@@ -82,6 +93,7 @@ private:
         if (driver.wait(which, second)) driver.arrived();
     }
 
+    std::mutex mutex_;
     std::shared_ptr<engine::thread_driver> driver_;
 };
 
