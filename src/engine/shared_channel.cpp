@@ -225,22 +225,28 @@ void shared_channel::drop_expired() {
 
 void shared_channel::abandon(slot& which, bool overdue) {
     which.listener = nullptr;
-    if (!which.offered) {
+    if (which.offered) {
+        which.abandoned = true;
+    } else {
         for (auto* line : {&again_, &pending_}) {
             std::erase_if(*line, [&](const slot_ptr& each) { return each.get() == &which; });
         }
-        return;
     }
-    which.abandoned = true;
-    if (!overdue || !link_ || !link_->ready()) return;
+    step_around_silence(overdue);
+}
+
+// A caller that leaves before its time says less about the connection than one whose time has run out.
+// But where all of them do, under a timeout of their own, it must not stay the connection for ever.
+void shared_channel::step_around_silence(bool overdue) {
+    if (!link_ || !link_->ready()) return;
     // What counts is the oldest unit: callers more impatient than the pause would never wait for it.
     const nanos owing_since = link_->owing_since();
     if (owing_since == never) return;
-    if (loop_.now() - std::max(link_->heard_at(), owing_since) >= silence_before_retiring) {
-        loop_.log(log_level::warning,
-                  at_.settings.redacted() + " has gone silent: opening another connection");
-        step_around(*link_);
-    }
+    const nanos pause =
+        overdue ? silence_before_retiring : std::max(silence_before_retiring, at_.settings.timeout);
+    if (loop_.now() - std::max(link_->heard_at(), owing_since) < pause) return;
+    loop_.log(log_level::warning, at_.settings.redacted() + " has gone silent: opening another connection");
+    step_around(*link_);
 }
 
 std::string shared_channel::condition() const {

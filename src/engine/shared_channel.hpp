@@ -38,6 +38,7 @@ private:
     void connect();
     void reconnect_when_needed();
     void step_around(link& which);
+    void step_around_silence(bool overdue);
     std::unique_ptr<link> release(link& which);
     void take_back(std::deque<slot_ptr> unanswered, const error& why);
     void fail_pending(const error& why);

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import time
 
 import pytest
@@ -117,6 +118,20 @@ def change_within(client, how, user, timeout):
     if how == "deposit":
         return client.deposit(user, 1, timeout=timeout)
     return client.withdraw(how, user, 1, timeout=timeout)
+
+
+def test_21_a_silent_connection_is_left_also_where_every_caller_brings_a_timeout_of_its_own(proxy):
+    async def run():
+        async with redislock.asyncio.Client(proxy.url, timeout=0.5) as client:
+            await client.balance("nobody")
+            proxy.drop("reply", later_too=False)
+            for _ in range(20):
+                with contextlib.suppress(asyncio.TimeoutError):
+                    return await asyncio.wait_for(client.balance("nobody"), 0.1)
+            return "still there"
+
+    assert asyncio.run(run()) is None
+    assert proxy.accepted == 2
 
 
 @pytest.mark.parametrize("how", CHANGES)
