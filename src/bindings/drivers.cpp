@@ -78,11 +78,11 @@ public:
 private:
     // Where there is no GIL, calls and a close may come at the same time.
     std::shared_ptr<engine::thread_driver> own() {
-        const std::lock_guard lock(mutex_);
+        const std::scoped_lock lock(mutex_);
         return driver_;
     }
     std::shared_ptr<engine::thread_driver> take() {
-        const std::lock_guard lock(mutex_);
+        const std::scoped_lock lock(mutex_);
         return std::exchange(driver_, nullptr);
     }
 

@@ -67,7 +67,8 @@ def test_the_table_goes_between_the_marks_of_a_page(tmp_path):
     assert bench("table", str(output), "--into", str(page)).returncode == 0
     text = page.read_text(encoding="utf-8")
     assert text.startswith("before\n<!-- bench: begin -->\n| measure |")
-    assert text.endswith("|\n<!-- bench: end -->\nafter\n")
+    assert "|\n\n`python -m bench " in text
+    assert text.endswith(" was to begin.\n<!-- bench: end -->\nafter\n")
     assert "old" not in text
     page.write_text("no marks\n")
     refused = bench("table", str(output), "--into", str(page))

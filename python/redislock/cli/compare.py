@@ -34,7 +34,8 @@ COMPARE = examples(
     "redislock compare --users 1,8,64,256 --repeat 3 --html result.html",
     "redislock compare --rtt 0,0.5ms,2ms --plot chart.png",
     "redislock compare --url redis://db.example:6379 --json result.json",
-    "redislock compare --check 'lua.p99<5ms' --baseline result.json --fail p99:10%",
+    "redislock compare --check 'lua.p99<5ms'",
+    "redislock compare --baseline result.json --fail p99:10%",
 )
 
 
