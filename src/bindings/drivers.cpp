@@ -72,7 +72,8 @@ public:
     void abandon_after_fork() {
         if (!driver_) return;
         driver_->abandon_after_fork();
-        new std::shared_ptr<engine::thread_driver>(std::exchange(driver_, nullptr));
+        static auto& left_behind = *new std::vector<std::shared_ptr<engine::thread_driver>>;
+        left_behind.push_back(std::exchange(driver_, nullptr));
     }
 
 private:
