@@ -50,9 +50,12 @@ _find_hub: Callable[[], Any] | None = None
 def _hub_of_this_thread() -> Any:
     global _find_hub  # noqa: PLW0603  # found once
     if _find_hub is None:
-        # get_hub() would make one; and another thread may be importing gevent at this moment.
-        _find_hub = getattr(_modules.get("gevent._hub_local"), "get_hub_if_exists", None)
-    return None if _find_hub is None else _find_hub()
+        # get_hub() would make one. Another thread may be importing gevent at this moment: what it
+        # exports is there once the module behind it has been executed to its end.
+        if getattr(_modules.get("gevent"), "get_hub", None) is None:
+            return None
+        _find_hub = _modules["gevent._hub_local"].get_hub_if_exists
+    return _find_hub()
 
 
 class GeventWaiter:

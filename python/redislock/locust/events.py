@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import gevent
 import locust
-from locust.runners import WorkerRunner
+from locust.runners import MasterRunner, WorkerRunner
 
 import redislock
 from redislock.locust import web
@@ -101,6 +101,6 @@ def _on_quitting(environment: Environment, **_: object) -> None:
         return
     if run.going and isinstance(runner, WorkerRunner):
         runner.stop()  # and sends the last counts, before Locust says goodbye to the master
-    elif run.going:
-        runner.quit()
+    elif run.going or isinstance(runner, MasterRunner):
+        runner.quit()  # what a worker has seen last comes with its goodbye, and is to be judged too
     run.choose_exit_code()
