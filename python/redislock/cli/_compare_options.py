@@ -34,15 +34,6 @@ def _option(name: str, metavar: str, words: str) -> Any:
     return typer.Option(name, metavar=metavar, show_default=False, help=words)
 
 
-Url = Annotated[
-    str | None,
-    _option(
-        "--url",
-        "URL",
-        "The server; keys of its own are made there and deleted again. "
-        "Default: REDIS_CONN, else a private server that is started and stopped.",
-    ),
-]
 Strategies = Annotated[str, typer.Option("--strategies", metavar="NAMES", help="Which, in this order.")]
 Users = Annotated[
     str, typer.Option("--users", metavar="N,...", help="Withdrawals in flight; several numbers: a sweep.")

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import os
 import statistics
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -24,6 +24,17 @@ if TYPE_CHECKING:
     import redislock
 
 _PINGS: Final = 15
+
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        show_default=False,
+        help="The server; keys of its own are made there and deleted again. "
+        "Default: REDIS_CONN, else a private server that is started and stopped.",
+    ),
+]
 
 
 @dataclasses.dataclass(frozen=True)

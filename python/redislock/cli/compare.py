@@ -16,7 +16,7 @@ from redislock.cli._checks import Baseline, Demand, Ruling, compare_with, judge,
 from redislock.cli._common import DEFAULT_TIMEOUT, examples, open_client, wrong
 from redislock.cli._group import FAULT, INTERRUPTED, REFUSED, tell
 from redislock.cli._scores import UNSAFE, Scores
-from redislock.cli._target import Target, open_target
+from redislock.cli._target import Target, Url, open_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ COMPARE = examples(
 
 def compare(
     *,
-    url: options.Url = None,
+    url: Url = None,
     strategies: options.Strategies = _ALL,
     users: options.Users = "64",
     accounts: options.Accounts = "1",

@@ -25,7 +25,7 @@ from redislock.cli._common import duration as seconds
 from redislock.cli._group import REFUSED, tell
 from redislock.cli._scores import UNSAFE
 from redislock.cli._sequence import draw
-from redislock.cli._target import open_target
+from redislock.cli._target import Url, open_target
 from redislock.cli._timeline import Timeline
 
 if TYPE_CHECKING:
@@ -52,17 +52,6 @@ RACE = examples(
     "redislock race lock --url redis://db.example:6379 --json",
 )
 
-_Url = Annotated[
-    str | None,
-    typer.Option(
-        "--url",
-        metavar="URL",
-        show_default=False,
-        help="The server; keys of its own are made there and deleted again. "
-        "Default: REDIS_CONN, else a private server that is started and stopped.",
-    ),
-]
-
 
 def race(
     strategy: Annotated[
@@ -72,7 +61,7 @@ def race(
     balance: Annotated[str, typer.Option("--balance", metavar="N", help="What there is to sell.")] = "5",
     amount: Annotated[str, typer.Option("--amount", metavar="N", help="What each buyer takes.")] = "1",
     buyers: Annotated[str, typer.Option("--buyers", metavar="N", help="How many, from 2 to 26.")] = "2",
-    url: _Url = None,
+    url: Url = None,
     prefix: Prefix = None,
     timeout: Annotated[
         str, typer.Option("--timeout", metavar="SECONDS", help="For each answer of the server.")
