@@ -7,6 +7,7 @@ anybody writes. The account is made under a prefix with a random part, and delet
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import secrets
 import string
@@ -21,7 +22,7 @@ from redislock._race_words import Ledger
 from redislock._settings import environment_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 __all__ = ["MOST_BUYERS", "Race", "Step", "run"]
 
@@ -75,10 +76,13 @@ class Race:
     buyers: tuple[str, ...]
     steps: tuple[Step, ...]
     results: dict[str, _core.Result]
-    """How each buyer's withdrawal ended."""
+    """How each buyer's withdrawal ended; of a race that was broken off, those that did."""
     end: int | None
     """What the server holds at the end."""
-    verdict: _verdict.Verdict
+    verdict: _verdict.Verdict | None
+    """Whether the books hold; None where the server could not be asked any more."""
+    broken_off: str = ""
+    """What ended the race before its end: "Ctrl-C", or a fault in words."""
 
     @property
     def sold(self) -> int:
@@ -103,7 +107,8 @@ class Race:
             "results": results,
             "end": self.end,
             "sold": self.sold,
-            "verdict": self.verdict.as_dict(),
+            "broken_off": self.broken_off,
+            "verdict": None if self.verdict is None else self.verdict.as_dict(),
         }
 
 
@@ -116,6 +121,7 @@ def run(
     buyers: int = 2,
     prefix: str | None = None,
     timeout: float = 5.0,
+    on_broken_off: Callable[[Race], object] | None = None,
     **options: Any,
 ) -> Race:
     """Lead `buyers` withdrawals of `amount` from one balance through a race, round trip by round trip.
@@ -124,6 +130,9 @@ def run(
     `timeout` is how long the server may take for one of them. Further options are those of
     `Client`. Raises ValueError, TypeError or OverflowError for a wrong argument before anything is
     sent, and an `Error` where the server cannot be used. The keys are deleted in any case.
+
+    `on_broken_off` is given what was seen so far where Ctrl-C or a fault ends a race that had
+    begun, before that is raised.
     """
     names = _name(buyers)
     base = environment_prefix() if prefix is None else prefix
@@ -141,20 +150,19 @@ def run(
             lock_wait=_PATIENCE,
             lock_lease=_LEASE,
         )
+        led: _Led | None = None
         try:
             client.init(_USER, balance)
             words = Ledger(strategy, client.keys(_USER), amount)
-            steps, results = _Led(client, stepper, words, names, timeout).to_the_end(balance)
-            return Race(
-                strategy=strategy,
-                balance=balance,
-                amount=amount,
-                buyers=names,
-                steps=steps,
-                results=results,
-                end=client.balance(_USER),
-                verdict=_judge(client, balance, amount, results),
-            )
+            led = _Led(client, stepper, words, names, timeout)
+            led.to_the_end(balance)
+            return led.concluded(Race(strategy, balance, amount, names, (), {}, None, None))
+        except (KeyboardInterrupt, Error) as why:
+            if led is not None and on_broken_off is not None:
+                cause = str(why) if isinstance(why, Error) else "Ctrl-C"
+                so_far = Race(strategy, balance, amount, names, (), {}, None, None, cause)
+                on_broken_off(led.broken_off(so_far))
+            raise
         finally:
             try:
                 stepper.close(_LAST_WORDS)
@@ -178,15 +186,51 @@ class _Led:
         self._names = names
         self._timeout = timeout
         self._words = words
+        self._steps: list[Step] = []
         self._results: dict[str, _core.Result] = {}
+        self._paying: int | None = None  # whose round trip is under way and may take money
 
-    def to_the_end(self, balance: int) -> tuple[tuple[Step, ...], dict[str, _core.Result]]:
-        steps: list[Step] = []
+    def to_the_end(self, balance: int) -> None:
         held: int | None = balance
         for number, turn in enumerate(self._turns(), start=1):
-            steps.append(self._step(number, turn, held))
-            held = steps[-1].balance
-        return tuple(steps), {name: self._results[name] for name in self._names}
+            self._steps.append(self._step(number, turn, held))
+            held = self._steps[-1].balance
+
+    def concluded(self, race: Race, patience: float | None = None) -> Race:
+        """Return the race with all that was seen, and judged."""
+        judged = dataclasses.replace(
+            race,
+            steps=tuple(self._steps),
+            results={name: self._results[name] for name in self._names if name in self._results},
+        )
+        end = self._client.balance(_USER, timeout=patience)
+        entries = self._client.history(_USER, timeout=patience)
+        return dataclasses.replace(judged, end=end, verdict=self._judge(judged, end, entries))
+
+    def broken_off(self, race: Race) -> Race:
+        """Return it as far as it went; judged where the server still answers."""
+        for turn, name in enumerate(self._names):
+            outcome = self._stepper.outcome(turn)
+            if isinstance(outcome, _core.Result):
+                self._results[name] = outcome
+        self._stepper.close(_LAST_WORDS)  # nothing is sent any more by whoever was held
+        with contextlib.suppress(Error):
+            return self.concluded(race, _LAST_WORDS)
+        return dataclasses.replace(race, steps=tuple(self._steps), results=self._results)
+
+    def _judge(self, race: Race, end: int | None, entries: Sequence[_verdict.Entry]) -> _verdict.Verdict:
+        unknown = self._paying is not None and self._names[self._paying] not in self._results
+        books = _verdict.Books(
+            user=_USER,
+            start=race.balance,
+            end=end,
+            ok=race.sold,
+            unknown=race.amount * unknown,
+            unknown_count=int(unknown),
+            entries=entries,
+            history_limit=_HISTORY_LIMIT,
+        )
+        return _verdict.conclude([_verdict.judge(books)])
 
     def _turns(self) -> Iterator[int]:
         while len(self._results) < len(self._names):
@@ -197,6 +241,8 @@ class _Led:
     def _step(self, number: int, turn: int, before: int | None) -> Step:
         name = self._names[turn]
         self._settle(turn)
+        following = self._stepper.next(turn)
+        self._paying = turn if following is not None and self._words.pays(following) else None
         self._stepper.release(turn)
         self._settle(turn)
         outcome = self._stepper.outcome(turn)
@@ -242,18 +288,6 @@ def _name(buyers: object) -> tuple[str, ...]:
     if not 1 <= buyers <= MOST_BUYERS:
         raise ValueError(f"buyers must be from 1 to {MOST_BUYERS}")
     return tuple(string.ascii_uppercase[:buyers])
-
-
-def _judge(client: Client, balance: int, amount: int, results: dict[str, _core.Result]) -> _verdict.Verdict:
-    books = _verdict.Books(
-        user=_USER,
-        start=balance,
-        end=client.balance(_USER),
-        ok=amount * sum(map(bool, results.values())),
-        entries=client.history(_USER),
-        history_limit=_HISTORY_LIMIT,
-    )
-    return _verdict.conclude([_verdict.judge(books)])
 
 
 def _remove(client: Client, prefix: str) -> None:

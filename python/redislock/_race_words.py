@@ -52,6 +52,14 @@ class Ledger:
             self._wrote = buyer
         return words
 
+    def pays(self, exchange: dict[str, Any]) -> bool:
+        """Tell whether a round trip that is about to be made may change the balance."""
+        commands: list[list[str]] = exchange["commands"]
+        return bool(exchange["script"]) or any(
+            name in {"SET", "DECRBY"} and self._names.get(key) == "balance"
+            for name, key in (command[:2] for command in commands if len(command) > 1)
+        )
+
     def plain(self, command: list[str], script: str) -> str:
         """Return a command as a person would type it, without what differs from run to run."""
         name, *rest = command

@@ -1,5 +1,6 @@
 """The command `redislock race`, end to end."""
 
+import contextlib
 import io
 import json
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+import redis
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -171,6 +173,94 @@ def test_ctrl_c_deletes_the_keys(server, raw, user):
     while raw.keys(f"{user}*") and time.monotonic() < give_up:
         time.sleep(0.01)
     assert raw.keys(f"{user}*") == []
+
+
+# ---- broken off
+
+
+@pytest.fixture
+def half_way(start_server, user):
+    """A race of many buyers whose server stops to take writes in the middle; the program and the server."""
+    stack = contextlib.ExitStack()
+
+    def begin(*arguments):
+        running = start_server(port=0)
+        outside = stack.enter_context(redis.Redis.from_url(running.url, decode_responses=True))
+        watching = stack.enter_context(outside.monitor())
+        command = [sys.executable, "-m", "redislock", "race", "lock", "--buyers", "26", *arguments]
+        program = subprocess.Popen(
+            [*command, "--url", running.url, "--prefix", user],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        stack.callback(program.kill)
+        busy = (
+            seen
+            for seen in watching.listen()
+            if seen["command"].startswith("SET ") and " NX " in seen["command"]
+        )
+        for _ in zip(range(40), busy, strict=False):  # of hundreds: the first round and a part of the second
+            pass
+        outside.execute_command("CLIENT", "PAUSE", "60000", "WRITE")
+        give_up = time.monotonic() + 10
+        while outside.info("clients")["blocked_clients"] == 0:  # the buyer whose turn it is
+            assert time.monotonic() < give_up
+            time.sleep(0.005)
+        return program, running, outside
+
+    with stack:
+        yield begin
+
+
+def ended(program, code):
+    out, err = program.communicate(timeout=30)
+    assert program.returncode == code, out + err
+    return out, err
+
+
+def test_ctrl_c_prints_what_was_seen_so_far(half_way, user):
+    program, _, outside = half_way()
+    program.send_signal(signal.SIGINT)
+    outside.execute_command("CLIENT", "UNPAUSE")
+    out, err = ended(program, 130)
+    assert err == ""
+    lines = out.splitlines()
+    steps = [int(found[1]) for line in lines if (found := re.match(r" *(\d+)  [A-Z]: ", line))]
+    assert 27 <= len(steps) < 200
+    assert steps == list(range(1, len(steps) + 1))
+    [told] = [line for line in lines if line.startswith("interrupted")]
+    assert told.startswith(f"interrupted by Ctrl-C after {len(steps)} round trips; no end of ")
+    assert "A: ok, told that 4 are left" in lines
+    assert lines[-1] in ("verdict: held", "verdict: held, 1 unknown")
+    assert outside.keys(f"{user}*") == []
+
+
+def test_a_server_that_dies_is_told_below_what_was_seen(half_way):
+    program, running, _ = half_way("--timeout", "1")
+    running.kill()
+    out, err = ended(program, 3)
+    told = [line for line in out.splitlines() if line.startswith("interrupted")]
+    assert re.fullmatch(r"interrupted by a fault after \d+ round trips; no end of .+", told[0])
+    assert "A: ok, told that 4 are left" in out.splitlines()
+    assert "verdict" not in out  # nobody is there to be asked
+    assert err.splitlines()[-1].startswith("redislock: ")
+
+
+def test_a_broken_off_race_for_programs_and_as_a_diagram(half_way, tmp_path):
+    picture = tmp_path / "race.svg"
+    program, _, outside = half_way("--json", "--svg", str(picture))
+    program.send_signal(signal.SIGINT)
+    outside.execute_command("CLIENT", "UNPAUSE")
+    seen = json.loads(ended(program, 130)[0])
+    assert seen["broken_off"] == "Ctrl-C"
+    assert len(seen["steps"]) >= 27
+    assert seen["results"]["A"] == {"status": "ok", "balance": 4, "attempts": 1}
+    assert seen["verdict"]["held"]
+    told = ["".join(each.itertext()) for each in ET.parse(picture).iter(f"{SVG}text")]
+    assert any(
+        each.startswith(f"interrupted by Ctrl-C after {len(seen['steps'])} round trips") for each in told
+    )
 
 
 # ---- on a terminal

@@ -6,6 +6,8 @@ import textwrap
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape
 
+from redislock.cli._timeline import broken_off
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -122,13 +124,23 @@ class _Diagram:
 
     def _verdict(self) -> Iterator[str]:
         race, end = self._race, "nothing" if self._race.end is None else self._race.end
-        told = f"sold {race.sold} of {race.balance}, the server holds {end}: {race.verdict.word}"
-        kind = "saved" if race.verdict else "lost"
+        if race.broken_off:
+            yield from self._band(broken_off(race), "held")
+            self._y += 8
+        if race.verdict is not None:
+            told = f"sold {race.sold} of {race.balance}, the server holds {end}: {race.verdict.word}"
+            yield from self._band(told, "saved" if race.verdict else "lost")
+
+    def _band(self, told: str, kind: str) -> Iterator[str]:
+        lines = textwrap.wrap(told, int((self._width - 72) / _CHARACTER))
+        height = _LINE * (len(lines) - 1) + 32
         yield (
-            f'<rect class="{kind}" x="24" y="{self._y - 20}" width="{self._width - 48}" height="32" rx="6"/>'
+            f'<rect class="{kind}" x="24" y="{self._y - 20}" width="{self._width - 48}" '
+            f'height="{height}" rx="6"/>'
         )
-        yield _text(self._width / 2, self._y + 1, told, "ink strong", "middle")
-        self._y += 32
+        for number, line in enumerate(lines):
+            yield _text(self._width / 2, self._y + 1 + _LINE * number, line, "ink strong", "middle")
+        self._y += height
 
 
 def _text(x: float, y: float, text: str, kind: str, anchor: str = "start") -> str:

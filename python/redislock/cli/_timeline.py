@@ -12,6 +12,7 @@ from redislock.cli._scores import UNSAFE
 
 if TYPE_CHECKING:
     from redislock._race import Race, Step
+    from redislock._verdict import Verdict
 
 _COLUMN: Final = 26  # characters that a buyer needs to be readable
 _REST: Final = 14  # the number of the step, and what the server holds
@@ -43,8 +44,11 @@ class Timeline:
             left = "" if result.balance is None else f", told that {result.balance} are left"
             tries = f" after {result.attempts} attempts" if result.attempts > 1 else ""
             self._say(f"{name}: {result.status}{tries}{left}")
-        self._say(f"sold {race.sold} of {race.balance}; the server holds {_held(race.end)}")
-        self._verdict(race)
+        if race.broken_off:
+            self._say(broken_off(race), "yellow")
+        if race.verdict is not None:
+            self._say(f"sold {race.sold} of {race.balance}; the server holds {_held(race.end)}")
+            self._verdict(race, race.verdict)
 
     def _line(self, step: Step) -> None:
         self._say(
@@ -56,18 +60,26 @@ class Timeline:
         if step.saved:
             self._say(f"    SAVED: {step.saved}", "green")
 
-    def _verdict(self, race: Race) -> None:
-        if race.verdict:
-            self._say(f"verdict: {race.verdict.word}", "green")
+    def _verdict(self, race: Race, verdict: Verdict) -> None:
+        if verdict:
+            self._say(f"verdict: {verdict.word}", "green")
             return
         expected = race.strategy in UNSAFE
         self._say(
-            f"verdict: {race.verdict.word}{' (expected)' * expected}; {race.verdict.detail}",
+            f"verdict: {verdict.word}{' (expected)' * expected}; {verdict.detail}",
             "yellow" if expected else "bold red",
         )
 
     def _say(self, line: str, style: str | None = None) -> None:
         self._console.print(line, style=style, soft_wrap=not self._console.is_terminal)
+
+
+def broken_off(race: Race) -> str:
+    """Say that a race came to no end, and who had not."""
+    trips = f"{len(race.steps)} round trip{'s' * (len(race.steps) != 1)}"
+    cause = "Ctrl-C" if race.broken_off == "Ctrl-C" else "a fault"
+    rest = ", ".join(name for name in race.buyers if name not in race.results)
+    return f"interrupted by {cause} after {trips}{f'; no end of {rest}' * bool(rest)}"
 
 
 def _held(balance: int | None) -> str:

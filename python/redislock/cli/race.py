@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+import redislock
 from redislock import _race
 from redislock.cli._common import (
     DEFAULT_TIMEOUT,
@@ -79,6 +80,8 @@ def race(
     They take turns: all read before anybody writes.
     naive is there to sell what it does not have; the others show the moment at which they were saved.
 
+    Ctrl-C prints what was seen so far.
+
     Exit codes: 1 if a strategy other than naive lost money; 3 if the server cannot be used.
     """
     asked = {
@@ -90,13 +93,31 @@ def race(
     _check_file(svg_file)
     open_client("memory://", prefix, timeout).close()  # mistakes of the environment, before anything starts
     _race.logger.addHandler(_WARNINGS)
+    broken: list[_race.Race] = []
     try:
         with open_target(url, timeout) as target:
-            seen = _race.run(target.url, strategy=strategy.value, prefix=prefix, timeout=patience, **asked)
+            try:
+                seen = _race.run(
+                    target.url,
+                    strategy=strategy.value,
+                    prefix=prefix,
+                    timeout=patience,
+                    on_broken_off=broken.append,
+                    **asked,
+                )
+            except (KeyboardInterrupt, redislock.Error):
+                for each in broken:
+                    _show(each, target, svg_file, json=json)
+                    _refuse_loss(each)
+                raise
             _show(seen, target, svg_file, json=json)
     finally:
         _race.logger.removeHandler(_WARNINGS)
-    if not seen.verdict and seen.strategy not in UNSAFE:
+    _refuse_loss(seen)
+
+
+def _refuse_loss(seen: _race.Race) -> None:
+    if seen.verdict is not None and not seen.verdict.held and seen.strategy not in UNSAFE:
         raise typer.Exit(REFUSED)
 
 
