@@ -24,7 +24,8 @@ void exclusive_channel::send(slot_ptr which) {
 }
 
 void exclusive_channel::flush() {
-    if (link_ && link_->ready() && link_->empty() && loop_.now() - link_->heard_at() > idle_before_probe) {
+    const nanos now = loop_.now();
+    if (link_ && link_->ready() && link_->empty() && now - link_->heard_at() > idle_before_probe) {
         link_->probe();
     }
     if (!link_) {
@@ -35,7 +36,7 @@ void exclusive_channel::flush() {
     }
     if (!link_->ready() || link_->congested()) return;
     while (!pending_.empty()) {
-        link_->offer(std::move(pending_.front()));
+        link_->offer(std::move(pending_.front()), now);
         pending_.pop_front();
     }
     link_->flush();

@@ -1,6 +1,7 @@
 #include "engine/link.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace redislock::engine {
 namespace {
@@ -167,6 +168,7 @@ void link::take_greeting() {
 }
 
 void link::take_replies() {
+    bool heard = false;
     while (state_ == state::greeting || state_ == state::ready) {
         auto got = connection_->next();
         if (!got) {
@@ -174,7 +176,7 @@ void link::take_replies() {
             return;
         }
         if (!*got) return;
-        heard_at_ = loop_.now();
+        if (!std::exchange(heard, true)) heard_at_ = loop_.now();
         take_reply(**got);
     }
 }
@@ -202,9 +204,9 @@ void link::take_reply(wire::reply& said) {
     }
 }
 
-void link::offer(slot_ptr which) {
+void link::offer(slot_ptr which, nanos now) {
     which->offered = true;
-    which->offered_at = loop_.now();
+    which->offered_at = now;
     which->carrier = this;
     connection_->append(which->request.commands.bytes());
     offered_.push_back(std::move(which));

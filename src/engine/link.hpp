@@ -60,8 +60,8 @@ public:
     /// When the oldest unit without an answer was offered; `never` where none waits.
     nanos owing_since() const noexcept { return offered_.empty() ? never : offered_.front()->offered_at; }
 
-    /// Appends a unit's bytes; `flush` sends them.
-    void offer(slot_ptr which);
+    /// Appends a unit's bytes; `flush` sends them. `now` is the loop's time, asked once for many.
+    void offer(slot_ptr which, nanos now);
     void flush();
     /// Looks whether the peer has hung up while nothing was under way.
     void probe();

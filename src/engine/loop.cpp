@@ -43,10 +43,20 @@ void loop::flush() {
     }
     dirty_.clear();
     // Only an earlier deadline needs a new arming; a later one is found out when this one passes.
-    if (timers_.earliest() < armed_at_) {
+    if (!alone_ && timers_.earliest() < armed_at_) {
         armed_at_ = timers_.earliest();
         poller_.arm(armed_at_);
     }
+}
+
+void loop::wait(nanos timeout) noexcept {
+    if (!alone_) {
+        poller_.wait(timeout);
+        return;
+    }
+    const nanos due = timers_.earliest();
+    if (timeout > 0 && due != never) timeout = std::min(timeout, std::max<nanos>(due - now(), 0));
+    poller_.wait_exactly(timeout);
 }
 
 bool loop::turn() {

@@ -76,6 +76,11 @@ public:
 
     /// Writes what is dirty, then arms the descriptor for the earliest deadline.
     void flush();
+    /// Nobody but `wait` waits on the descriptor, and nobody submits meanwhile: so `wait` itself heeds
+    /// the earliest deadline, and the descriptor is never armed, which is a system call each time.
+    void wait_alone() noexcept { alone_ = poller_.is_exact(); }
+    /// Blocks until something happens, for `timeout` at most.
+    void wait(nanos timeout) noexcept;
     /// One round after a wait: events, timers, coroutines. True if more could be done at once.
     bool turn();
     void clear_graveyard() noexcept { graveyard_.clear(); }
@@ -92,6 +97,7 @@ private:
     std::vector<std::unique_ptr<disposable>> graveyard_;
     std::vector<log_record> log_;
     nanos armed_at_ = never;
+    bool alone_ = false;
 };
 
 }  // namespace redislock::engine

@@ -13,6 +13,7 @@
 #if defined(__linux__)
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #else
 #include <sys/event.h>
@@ -54,11 +55,28 @@ private:
     int fd_;
 };
 
+// epoll_pwait2 of Linux 5.11, by its number: the C library that a wheel is built for is older.
+// A kernel, or a container's filter, that knows nothing of it answers with an error.
+int exact_epoll_wait(int epoll, epoll_event* events, nanos timeout) noexcept {
+#if defined(SYS_epoll_pwait2)
+    struct {
+        std::int64_t seconds;
+        long long nanoseconds;
+    } const limit{timeout / second, timeout % second};
+    return static_cast<int>(syscall(SYS_epoll_pwait2, epoll, events, batch,
+                                    timeout == never ? nullptr : &limit, nullptr, std::size_t{0}));
+#else
+    errno = ENOSYS;
+    return -1;
+#endif
+}
+
 }  // namespace
 
 struct poller::native {
     int epoll = -1;
     int timer = -1;
+    bool exact = false;
     std::shared_ptr<eventfd_waker> wake = std::make_shared<eventfd_waker>();
     std::array<epoll_event, batch> events{};
     int collected = 0;
@@ -78,6 +96,7 @@ poller::poller() : native_(std::make_unique<native>()) {
     if (native_->timer < 0) fail("timerfd_create");
     native_->control(EPOLL_CTL_ADD, native_->wake->fd(), wake_token, false);
     native_->control(EPOLL_CTL_ADD, native_->timer, timer_token, false);
+    native_->exact = exact_epoll_wait(native_->epoll, native_->events.data(), 0) == 0;
 }
 
 poller::~poller() {
@@ -116,6 +135,17 @@ void poller::wait(nanos timeout) noexcept {
     const int got = epoll_wait(native_->epoll, native_->events.data(), batch, milliseconds);
     native_->collected = got > 0 ? got : 0;
 }
+
+void poller::wait_exactly(nanos timeout) noexcept {
+    if (!native_->exact) {
+        wait(timeout);
+        return;
+    }
+    const int got = exact_epoll_wait(native_->epoll, native_->events.data(), timeout);
+    native_->collected = got > 0 ? got : 0;
+}
+
+bool poller::is_exact() const noexcept { return native_->exact; }
 
 bool poller::dispatch() {
     bool woken = false;
@@ -230,6 +260,10 @@ void poller::wait(nanos timeout) noexcept {
                            timeout == never ? nullptr : &limit);
     native_->collected = got > 0 ? got : 0;
 }
+
+void poller::wait_exactly(nanos timeout) noexcept { wait(timeout); }
+
+bool poller::is_exact() const noexcept { return true; }
 
 bool poller::dispatch() {
     bool woken = false;

@@ -48,6 +48,9 @@ public:
     /// Waits and collects; touches nothing else, so that it may run while another thread registers.
     /// Returns early on a signal.
     void wait(nanos timeout) noexcept;
+    /// The same to the nanosecond, where `is_exact()`; elsewhere rounded up to a millisecond.
+    void wait_exactly(nanos timeout) noexcept;
+    bool is_exact() const noexcept;
     /// Calls the targets of what was collected. True if a wake-up was among it.
     bool dispatch();
 

@@ -38,7 +38,7 @@ public:
     void drain();
     /// Blocks until something happens, a signal included. The only call that may run while another
     /// thread submits; it touches nothing but the descriptor.
-    void wait(nanos timeout) noexcept { loop_.poller().wait(has_work() ? 0 : timeout); }
+    void wait(nanos timeout) noexcept { loop_.wait(has_work() ? 0 : timeout); }
     /// Handles what `wait` found.
     void turn();
     /// wait, turn and flush. With 0 it only looks.

@@ -44,7 +44,7 @@ void shared_channel::send_behind(slot_ptr which, const slot& earlier) {
         auto copy = loop_.slots().take();
         copy->request = which->request;
         copy->expires_at = which->expires_at;
-        (*carrier)->offer(std::move(copy));
+        (*carrier)->offer(std::move(copy), loop_.now());
     }
     send(std::move(which));
 }
@@ -64,9 +64,10 @@ void shared_channel::flush() {
     // not be overtaken by what comes later.
     if (!again_.empty() && !link_->empty()) return;
     kill_lost_clients();
+    const nanos now = loop_.now();
     for (auto* line : {&again_, &pending_}) {
         while (!line->empty()) {
-            link_->offer(std::move(line->front()));
+            link_->offer(std::move(line->front()), now);
             line->pop_front();
         }
     }
@@ -81,7 +82,7 @@ void shared_channel::kill_lost_clients() {
     kills->request.policy = resend::read;  // where it is lost as well, it goes first again
     for (const auto& each : at_.lost) wire::add_kill(kills->request.commands, each);
     at_.lost.clear();
-    link_->offer(std::move(kills));
+    link_->offer(std::move(kills), loop_.now());
 }
 
 // Whether units can be offered now; if not, whatever is needed has been set in motion.

@@ -99,6 +99,7 @@ generator::generator(load::settings asked, std::unique_ptr<engine::reactor> reac
       amounts_(settings_.amount, settings_.jitter),
       seeds_(settings_.seed),
       reactor_(std::move(reactor)) {
+    reactor_->loop().wait_alone();
     seen_.money.resize(settings_.accounts.size());
 }
 

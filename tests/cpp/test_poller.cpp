@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 #include <thread>
 
@@ -162,6 +163,37 @@ TEST(poller, becomes_readable_at_the_armed_time) {
     own.dispatch();
     own.arm(never);
     EXPECT_FALSE(is_readable(own.fileno()));
+}
+
+TEST(poller, may_wait_for_less_than_a_millisecond) {
+    poller own;
+    if (!own.is_exact()) GTEST_SKIP() << "this kernel has no epoll_pwait2";
+    constexpr nanos asked = 200 * microsecond;
+    nanos shortest = never;
+    for (int i = 0; i < 100; ++i) {
+        const nanos before = monotonic_now();
+        own.wait_exactly(asked);
+        shortest = std::min(shortest, monotonic_now() - before);
+    }
+    EXPECT_GE(shortest, asked);
+    EXPECT_LT(shortest, millisecond);
+    EXPECT_FALSE(own.dispatch());
+}
+
+TEST(poller, an_exact_wait_collects_as_any_other) {
+    poller own;
+    const ends line;
+    watcher reader;
+    own.add(line.reading(), reader, false);
+    own.wait_exactly(0);
+    own.dispatch();
+    EXPECT_EQ(reader.reads, 0);
+    line.say();
+    for (const nanos timeout : {nanos{0}, nanos{1}, 10 * second, never}) {
+        own.wait_exactly(timeout);
+        own.dispatch();
+    }
+    EXPECT_EQ(reader.reads, 4);
 }
 
 TEST(poller, carries_more_registrations_than_one_batch) {

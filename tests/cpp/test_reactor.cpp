@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <poll.h>
+
 #include <memory>
 #include <new>
 #include <string>
@@ -187,6 +189,38 @@ TEST(loop, backs_off_by_a_random_part_of_a_growing_bound) {
         }
         EXPECT_GT(longest, bound / 2) << attempt;
     }
+}
+
+class bell final : public timer {
+public:
+    int rung = 0;
+
+private:
+    void on_timer() override { ++rung; }
+};
+
+// Nobody else is told of deadlines by the descriptor; who waits is not late for them.
+TEST(loop, heeds_deadlines_itself_where_it_waits_alone) {
+    loop own;
+    own.wait_alone();
+    if (!own.poller().is_exact()) GTEST_SKIP() << "this kernel has no epoll_pwait2";
+    bell soon;
+    bell late;
+    own.timers().arm(soon, own.now() + 2 * millisecond);
+    own.timers().arm(late, own.now() + 3600 * second);
+    own.flush();
+    pollfd descriptor{own.poller().fileno(), POLLIN, 0};
+    EXPECT_EQ(poll(&descriptor, 1, 10), 0);
+    own.timers().arm(soon, own.now() + millisecond);
+    own.flush();
+    const nanos before = own.now();
+    own.wait(60 * second);
+    own.turn();
+    EXPECT_EQ(soon.rung, 1);
+    EXPECT_LT(own.now() - before, 30 * second);
+    own.wait(millisecond);
+    own.turn();
+    EXPECT_EQ(late.rung, 0);
 }
 
 class flushes_twice final : public flushable {
