@@ -119,6 +119,26 @@ def test_14_a_master_that_becomes_a_replica_before_exec(account, proxied, connec
     assert raw.get(client.keys(user)["balance"]) == str(before - 1)
 
 
+def test_14_a_demoted_master_refuses_by_what_it_remembers(account, connect):
+    server, _, raw, user = account
+    client = connect(server.url, timeout=0.4)
+    client.health()
+    raw.replicaof("127.0.0.1", 1)  # of nobody: it is never told what its successor holds
+    for how in ("lua", "watch"):
+        assert client.withdraw(how, user, 101).status == "insufficient"
+        assert client.withdraw(how, "stranger", 1).status == "missing"
+        # What is not recorded is told with a key as well.
+        assert client.withdraw(how, "stranger", 1, idempotency_key=how).status == "missing"
+    # Whoever has to write for it waits for a master.
+    with pytest.raises(TimeoutError, match="READONLY"):
+        client.withdraw_lock(user, 101)
+    for how in WITHDRAWALS:
+        with pytest.raises(TimeoutError, match="READONLY"):
+            client.withdraw(how, user, 101, idempotency_key=how)
+    assert raw.get(client.keys(user)["balance"]) == "100"
+    raw.replicaof("NO", "ONE")
+
+
 # --- 15: cluster
 
 
