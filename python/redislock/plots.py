@@ -23,6 +23,7 @@ COLOURS: Final = {"naive": "#888888", "lua": "#1f77b4", "lock": "#d95f02", "watc
 """Of each strategy; readable on white, and to those who do not tell red from green."""
 
 _MARKS: Final = {"naive": "x", "lua": "o", "lock": "s", "watch": "^"}
+_WIDE: Final = 30.0  # times
 _ROWS: Final = (
     ("throughput", "ok/s", 1.0),
     ("p99", "p99, ms", 1e3),
@@ -52,11 +53,14 @@ def draw(cells: Sequence[Cell], file: str | Path, caption: str = "") -> None:
         for row, (metric, _, factor) in enumerate(_ROWS):
             mine = [each for each in cells if each.setting in chosen]
             _fill(axes[row][column], mine, chosen, dimension, metric=metric, factor=factor)
-    for row, (_, words, _) in enumerate(_ROWS):
+    for row, (metric, words, _) in enumerate(_ROWS):
         axes[row][0].set_ylabel(words)
+        if dimension is not None:
+            _scale(axes[row][0], metric, [each.value(metric) for each in cells])
         # Shared by the whole row, so only once all of it is drawn: it ends the automatic choice.
         if axes[row][0].get_yscale() == "linear":
             axes[row][0].set_ylim(bottom=0)
+    figure.align_ylabels(axes[:, 0])
     handles, labels = axes[0][0].get_legend_handles_labels()
     if dimension is not None:
         below = {"users": "users", "accounts": "accounts", "rtt": "added to each round trip"}[dimension]
@@ -91,12 +95,19 @@ def _fill(
         for strategy in dict.fromkeys(each.strategy for each in cells):
             _line(axes, [each for each in cells if each.strategy == strategy], settings, metric, factor)
         axes.set_xticks(range(len(settings)), [tick(each, dimension) for each in settings])
-        if metric == "p99" and any(each.value(metric) for each in cells):
-            axes.set_yscale("log")
-            axes.yaxis.set_major_formatter("{x:g}")
     axes.grid(visible=True, axis="y", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _scale(axes: Any, metric: str, values: Sequence[float | None]) -> None:
+    """Choose a row's scale: by powers of ten where the slowest would lie flat on the ground."""
+    seen = [each for each in values if each]
+    wide = bool(seen) and max(seen) > _WIDE * min(seen)
+    if seen and (metric == "p99" or (metric == "throughput" and wide)):
+        axes.set_yscale("log")
+        axes.yaxis.set_minor_formatter("")
+    axes.yaxis.set_major_formatter("{x:,.0f}" if metric == "throughput" else "{x:,g}")
 
 
 def _line(axes: Any, cells: Sequence[Cell], settings: Sequence[Setting], metric: str, factor: float) -> None:
@@ -122,6 +133,8 @@ def _line(axes: Any, cells: Sequence[Cell], settings: Sequence[Setting], metric:
         markersize=5,
         linewidth=1.6,
         capsize=3,
+        clip_on=False,  # a mark at 0 is whole
+        zorder=3,
     )
 
 

@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from typer.testing import CliRunner
 
+from redislock import plots
 from redislock.cli import app
 
 TWELVE = ["--users", "1,8,16,32", "--strategies", "lua,lock,watch"]
@@ -214,6 +215,25 @@ def test_a_plot_is_drawn(server, tmp_path, grid):
             assert len(data) > 20_000
         else:
             assert ET.fromstring(data).tag == "{http://www.w3.org/2000/svg}svg"
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "scale"),
+    [
+        ("throughput", [170_000.0, 11_000.0, None], "linear"),
+        ("throughput", [170_000.0, 450.0, None], "log"),  # else the slow one lies on the ground
+        ("throughput", [0.0, 0.0], "linear"),
+        ("p99", [0.002, 0.001], "log"),
+        ("p99", [None], "linear"),
+        ("conflicts", [0.0, 20.0, 0.1], "linear"),
+    ],
+)
+def test_the_scale_shows_the_slow_and_the_fast(metric, values, scale):
+    figure = pytest.importorskip("matplotlib.figure")
+    axes = figure.Figure().subplots()
+    axes.plot([each or 1.0 for each in values])
+    plots._scale(axes, metric, values)
+    assert axes.get_yscale() == scale
 
 
 def test_without_matplotlib_a_sentence_says_so(monkeypatch, tmp_path):
