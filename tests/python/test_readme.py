@@ -195,6 +195,18 @@ def test_the_comparison_is_that_of_the_committed_figures():
     assert f"{script['BEGIN']}\n{script['render'](runs)}{script['END']}" in README
 
 
+def test_the_page_about_comparisons_shows_the_committed_sweeps(monkeypatch):
+    folder = TOP / "docs" / "figures"
+    monkeypatch.syspath_prepend(str(folder))
+    script = runpy.run_path(str(folder / "make_sweeps.py"))
+    sweeps = json.loads(script["FIGURES"].read_text(encoding="utf-8"))
+    page = script["PAGE"].read_text(encoding="utf-8")
+    assert script["render"](sweeps, page) == page
+    for name in script["DRAWN"].values():
+        assert (folder / name).is_file()
+        assert f"(figures/{name})" in page
+
+
 # --- the other pages ------------------------------------------------------------------------------
 
 
