@@ -52,8 +52,9 @@ class Report:
 
     `throughput` counts the withdrawals that ended ok within the measured window. Statuses,
     attempts and latencies are those of all that began within it, also where they ended after
-    it: a server that stalls at the end is not hidden. Errors and the verdict cover the whole
-    run, warm-up included.
+    it: a server that stalls at the end is not hidden. In an open loop it is all that were due
+    within it, and began then or within as long again. Errors and the verdict cover the whole run,
+    warm-up included.
     """
 
     strategy: str
@@ -73,7 +74,7 @@ class Report:
     statements: int
     """Commands sent, those inside of MULTI and EXEC included; a script is one."""
     missed: int
-    """Of an open loop: withdrawals that were due within the window, while all users were busy."""
+    """Of an open loop: withdrawals that were due within the window and never began."""
     attempts_per_success: float | None
     """None where nothing was ok."""
     errors: dict[str, dict[str, Any]]

@@ -114,6 +114,7 @@ engine::task<result<done>> generator::live(engine::context& own, generator& run,
             who.due = run.due_next();
             const nanos early = who.due - own.loop().now();
             if (early > 0) {
+                if (run.phase_ == phase::draining) break;
                 who.idle = true;
                 auto slept = co_await own.sleep(early);
                 who.idle = false;
@@ -143,22 +144,32 @@ nanos generator::due_next() noexcept {
 
 // How many are due by that moment and were not claimed by any user yet.
 std::uint64_t generator::backlog(nanos when) const noexcept {
-    if (settings_.rate == 0 || settings_.count > 0) return 0;
+    if (settings_.rate == 0) return 0;
     const double passed = static_cast<double>(when - started_at_) / static_cast<double>(second);
     const double due = std::ceil(passed * settings_.rate);
     return due > static_cast<double>(slots_) ? static_cast<std::uint64_t>(due) - slots_ : 0;
 }
 
 std::uint64_t generator::missed() const noexcept {
-    return phase_ == phase::measuring ? backlog(reactor_->loop().now()) : missed_;
+    if (settings_.count > 0) return 0;
+    const bool goes_on = phase_ == phase::measuring;
+    return turned_away_ + backlog(goes_on ? reactor_->loop().now() : measured_until_);
 }
 
 bool generator::is_wanted(const user& who) const noexcept { return who.number < settings_.users; }
 
+bool generator::may_begin(const user& who) const noexcept {
+    if (phase_ == phase::warming || phase_ == phase::measuring) return true;
+    return phase_ == phase::draining && who.due < measured_until_ && reactor_->loop().now() < late_until_;
+}
+
 bool generator::begin_next(user& who) {
     if (!is_wanted(who)) return false;
-    if (phase_ != phase::warming && phase_ != phase::measuring) return false;
-    who.measured = phase_ == phase::measuring && (settings_.rate == 0 || who.due >= measured_from_);
+    if (!may_begin(who)) {
+        if (settings_.rate > 0 && who.due < measured_until_) ++turned_away_;
+        return false;
+    }
+    who.measured = phase_ != phase::warming && (settings_.rate == 0 || who.due >= measured_from_);
     if (who.measured) {
         if (settings_.count > 0 && begun_ == settings_.count) return false;
         ++begun_;
@@ -273,11 +284,19 @@ void generator::advance(nanos now) {
         phase_ = phase::measuring;
         entered_at_ = measured_from_ = measured_until_ = now;
         boundary_ = settings_.count > 0 ? never : now + settings_.duration;
+        slots_ += backlog(now);  // what the warm-up still owes must not stand before what is measured
         return;
     }
     if (phase_ == phase::measuring) {
         const bool all_ended = settings_.count > 0 && seen_.operations == settings_.count;
-        if (all_ended || now >= boundary_) enter_draining(now);
+        if (all_ended || now >= boundary_) {
+            enter_draining(now);
+            // Leaving out what was due in the window would hide a server that stalls at its end.
+            if (settings_.rate > 0 && !all_ended) {
+                late_until_ = now + elapsed();
+                boundary_ += elapsed();
+            }
+        }
     }
     if (phase_ == phase::draining) {
         if (reactor_->in_flight() == 0) {
@@ -290,21 +309,21 @@ void generator::advance(nanos now) {
 }
 
 void generator::enter_draining(nanos now) {
-    if (phase_ == phase::measuring) {
-        measured_until_ = now;
-        missed_ = backlog(now);
-    }
+    if (phase_ == phase::measuring) measured_until_ = now;
     phase_ = phase::draining;
     entered_at_ = now;
     boundary_ = now + settings_.timeout + drain_grace;
     for (const auto& each : users_) {
-        if (each->idle) reactor_->cancel(*each);  // what it waits for is due after the end
+        if (each->idle && each->due >= now) reactor_->cancel(*each);  // it is due after the end
     }
 }
 
 void generator::stop() {
     if (phase_ == phase::fresh) phase_ = phase::over;
-    if (phase_ == phase::warming || phase_ == phase::measuring) enter_draining(reactor_->loop().now());
+    const nanos now = reactor_->loop().now();
+    if (phase_ == phase::warming || phase_ == phase::measuring) enter_draining(now);
+    late_until_ = 0;
+    boundary_ = std::min(boundary_, now + settings_.timeout + drain_grace);
 }
 
 void generator::abort() {

@@ -79,8 +79,8 @@ public:
     std::uint32_t in_flight() const noexcept { return in_flight_; }
     /// The most users that ever waited for one of the exclusive connections at once.
     std::size_t longest_line() const noexcept { return reactor_->lanes().longest_line(); }
-    /// Of an open loop: withdrawals that were due by the end of the window and never began, since all
-    /// users were busy.
+    /// Of an open loop: withdrawals that were due within the window and never began, since all users
+    /// were busy, also for as long again after it.
     std::uint64_t missed() const noexcept;
     /// What ended the run early, if anything did: a fault that every further withdrawal would meet.
     const std::optional<error>& fatal() const noexcept { return fatal_; }
@@ -97,6 +97,7 @@ private:
     static engine::task<result<done>> live(engine::context& own, generator& run, user& who);
     nanos due_next() noexcept;
     std::uint64_t backlog(nanos when) const noexcept;
+    bool may_begin(const user& who) const noexcept;
     bool begin_next(user& who);
     bool is_wanted(const user& who) const noexcept;
     void employ(std::uint32_t number);
@@ -112,15 +113,16 @@ private:
     amount_picker amounts_;
     tally seen_;
     load::phase phase_ = phase::fresh;
-    std::uint64_t begun_ = 0;  // withdrawals of the measured window
-    std::uint64_t slots_ = 0;  // of an open loop, claimed by users
-    std::uint64_t missed_ = 0;
-    nanos started_at_ = 0;  // when the first of them was due
+    std::uint64_t begun_ = 0;        // withdrawals of the measured window
+    std::uint64_t slots_ = 0;        // of an open loop, claimed by users
+    std::uint64_t turned_away_ = 0;  // of them, those that came too late to begin
+    nanos started_at_ = 0;           // when the first of them was due
     std::uint32_t in_flight_ = 0;
     nanos entered_at_ = 0;    // the phase
     nanos boundary_ = never;  // when it ends by itself
     nanos measured_from_ = 0;
     nanos measured_until_ = 0;
+    nanos late_until_ = 0;  // of an open loop: until when what was due in the window may begin
     std::optional<error> fatal_;
     random_source seeds_;
     std::vector<std::shared_ptr<user>> users_;  // those beyond settings_.users are leaving, or have left

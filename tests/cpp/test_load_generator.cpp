@@ -227,7 +227,68 @@ TEST_F(load_generator, counts_what_never_began_because_all_users_were_busy) {
     asked.rtt = 10 * millisecond;  // so one user does a hundred a second
     auto load = make(asked, std::ref(books));
     run(*load, 100 * microsecond);
-    EXPECT_NEAR(static_cast<double>(load->seen().operations), 99, 3);
+    EXPECT_NEAR(static_cast<double>(load->seen().ok_in_window), 99, 3);
+    EXPECT_NEAR(static_cast<double>(load->seen().operations), 198, 6) << "late ones have as long again";
+    EXPECT_NEAR(static_cast<double>(load->missed() + load->seen().operations), 1000, 2);
+}
+
+// Without those that begin after the window, the percentiles would be of what came before the stall.
+TEST_F(load_generator, a_stall_at_the_end_counts_for_all_that_were_due_in_it) {
+    ledger books;
+    auto asked = make_settings();
+    asked.users = 1;
+    asked.count = 0;
+    asked.duration = second;
+    asked.rate = 1000;
+    auto load = make(asked, std::ref(books));
+    const nanos stalls_at = test_time + 800 * millisecond;
+    while (test_time < stalls_at) {
+        load->step(0);
+        test_time += 100 * microsecond;
+    }
+    test_time += 300 * millisecond;
+    run(*load, 100 * microsecond);
+    const tally& seen = load->seen();
+    EXPECT_NEAR(static_cast<double>(seen.operations + load->missed()), 1100, 2);
+    EXPECT_LE(load->missed(), 1U);
+    EXPECT_GT(seen.ok.quantile(0.95), 200 * millisecond);
+    EXPECT_LT(seen.ok_in_window, 810U);
+}
+
+TEST_F(load_generator, what_a_warm_up_owes_does_not_delay_what_is_measured) {
+    ledger books;
+    auto asked = make_settings();
+    asked.users = 1;
+    asked.count = 0;
+    asked.warmup = asked.duration = second;
+    asked.rate = 1000;
+    asked.rtt = 10 * millisecond;
+    auto load = make(asked, std::ref(books));
+    run(*load, 100 * microsecond);
+    const tally& seen = load->seen();
+    EXPECT_NEAR(static_cast<double>(seen.ok_in_window), 99, 3);
+    EXPECT_GT(seen.operations, 190U);
+    EXPECT_NEAR(static_cast<double>(load->missed() + seen.operations), 1000, 3) << "none of the warm-up";
+    EXPECT_LT(seen.ok.min(), 50 * millisecond);
+}
+
+TEST_F(load_generator, begins_no_late_one_once_it_is_stopped) {
+    ledger books;
+    auto asked = make_settings();
+    asked.users = 1;
+    asked.count = 0;
+    asked.duration = second;
+    asked.rate = 1000;
+    asked.rtt = 10 * millisecond;
+    auto load = make(asked, std::ref(books));
+    while (load->phase() != phase::draining) {
+        ASSERT_TRUE(load->step(0));
+        test_time += 100 * microsecond;
+    }
+    load->stop();
+    const int before = books.asked;
+    run(*load, 100 * microsecond);
+    EXPECT_LE(books.asked, before + 1);
     EXPECT_NEAR(static_cast<double>(load->missed() + load->seen().operations), 1000, 2);
 }
 

@@ -109,7 +109,9 @@ def test_added_latency_shows_what_each_round_trip_costs(url):
 def test_an_open_loop_keeps_its_rate_and_counts_from_when_it_was_due(url):
     report = load.run(url, strategy="lua", users=16, rate=500, duration=0.4, warmup=0.1)
     assert report.rate == 500
-    assert 190 <= report.statuses["ok"] <= 201
+    # A busy machine may end the window late; then more are due in it.
+    assert report.statuses["ok"] + report.missed == pytest.approx(500 * report.elapsed, abs=2)
+    assert report.missed <= 10
     assert report.latency.count == report.service.count
     assert report.latency.p50 >= report.service.p50 * 0.99
     assert report.verdict.held
