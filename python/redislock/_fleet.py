@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from redislock import _core, _errors
@@ -153,12 +154,19 @@ class Fleet:
         self._workers: list[_Worker] = []
         self._broken = False
 
+    def start(self) -> None:
+        """Start the processes, and let them begin together once all are ready."""
+        try:
+            self._start()
+        except BaseException:  # Ctrl-C too: some may have begun, and none is to be waited for
+            self._broken = True
+            self._tell_all("abort")
+            raise
+
     def step(self, seconds: float) -> bool:
         """Go on for about that long. False once the run is over."""
-        if self._broken:
+        if self._broken or not self._workers:
             return False
-        if not self._workers:
-            self._start()
         until = time.monotonic() + seconds
         while not self._over() and (left := until - time.monotonic()) > 0:
             self._news.wait(left)
@@ -205,17 +213,20 @@ class Fleet:
             each.end()
 
     def _start(self) -> None:
-        for job in self._jobs:
-            self._workers.append(_Worker(job, self._news))
+        with ThreadPoolExecutor(1) as thread:  # where Ctrl-C cannot come between a process and its name
+            thread.submit(self._spawn).result()
         give_up = time.monotonic() + _PATIENCE
         while not all(each.ready for each in self._workers):
             self._check()
             if time.monotonic() > give_up:
-                self._broken = True
                 raise _errors.Error("the processes of the load generator do not start")
             self._news.wait(0.05)
             self._news.clear()
         self._tell_all("go")
+
+    def _spawn(self) -> None:
+        for job in self._jobs:
+            self._workers.append(_Worker(job, self._news))
 
     def _tell_all(self, word: str) -> None:
         for each in self._workers:

@@ -47,6 +47,7 @@ logger = _package_logger.getChild("load")
 _SLICE: Final = 0.05  # seconds; Ctrl-C is seen and progress drawn in between
 _LAST_WORDS: Final = 1.0  # seconds for what is under way when a run fails
 FASTEST: Final = 3_000_000  # withdrawals a second that no machine exceeds: for default balances
+SLOWEST: Final = 0.001  # as the core's own bound
 _FEW: Final = 64  # accounts that are not worth a pool of threads
 _THREADS: Final = 16
 _READS: Final = 10  # of a balance that may still move
@@ -178,6 +179,9 @@ class _Run:
             raise ValueError("processes must be 1 for memory://, which is inside of this one")
         if self._settings["users"] < processes or (count is not None and count < processes):
             raise ValueError("users and count must not be less than processes")
+        rate = self._settings["rate"]
+        if rate is not None and rate / processes < SLOWEST:
+            raise ValueError(f"rate must be from {SLOWEST} a second in each of the processes")
         self._generator.close()
         self._processes = processes
         self._generator = Fleet(
@@ -193,6 +197,8 @@ class _Run:
         self._balance = balance
         try:
             _each(self._open_account, self._names)
+            if isinstance(self._generator, Fleet):
+                self._generator.start()  # Ctrl-C before it has begun is that of before a run
             interrupted = self._go(on_progress)
             report = self._report(interrupted=interrupted)
         except BaseException:

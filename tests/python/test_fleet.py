@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import psutil
@@ -87,6 +88,22 @@ def test_ctrl_c_ends_all_of_them_with_the_verdict(server, raw, user):
     assert workers(psutil.Process()) == []
 
 
+def test_ctrl_c_while_they_start_is_ctrl_c_and_no_fault(server, raw, user):
+    this = psutil.Process()
+
+    def press():
+        wait_for(lambda: len(workers(this)) > 0)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    presser = threading.Thread(target=press)
+    presser.start()
+    with pytest.raises(KeyboardInterrupt):
+        load.run(server.url, users=6, processes=4, duration=60.0, warmup=0.05, prefix=user)
+    presser.join()
+    assert raw.keys(f"{user}*") == []
+    assert workers(this) == []
+
+
 def test_ctrl_c_twice_does_not_wait(start_server, user):
     server = start_server(port=0)
     presses = 0
@@ -159,6 +176,7 @@ def test_what_no_process_may_do_is_told_as_for_one(server, raw, user):
         ({"processes": True}, "processes must be an int"),
         ({"processes": 4, "users": 3}, "users and count must not be less than processes"),
         ({"processes": 4, "count": 3}, "users and count must not be less than processes"),
+        ({"processes": 4, "rate": 0.002}, "rate must be from 0.001 a second in each of the processes"),
     ],
 )
 def test_a_wrong_number_is_told_before_anything_is_sent(wrong, words):
