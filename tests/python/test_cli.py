@@ -494,6 +494,33 @@ def terminal_output(*arguments, **wanted):
     return shown.decode()
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full device here")  # noqa: PTH110
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("race", "naive"),
+        ("race", "naive", "--json"),
+        ("compare", "--duration", "0.1", "--warmup", "0", "--strategies", "lua", "--json", "-"),
+        ("--version",),
+    ],
+    ids=" ".join,
+)
+def test_output_that_cannot_be_written_is_one_sentence(arguments):
+    with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
+        done = subprocess.run(
+            command(*arguments),
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    last = done.stderr.splitlines()[-1]
+    assert last == "redislock: the output cannot be written: No space left on device", done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.returncode == USAGE
+
+
 def test_colours_on_a_terminal_unless_no_color(server):
     assert "\x1b[33mwarning" in terminal_output("health", REDIS_CONN=server.url)
     plain = terminal_output("health", REDIS_CONN=server.url, NO_COLOR="1")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import redis
@@ -204,6 +205,27 @@ def test_a_safe_strategy_that_loses_fails_the_command(server, raw, user, tmp_pat
     assert "lost 1" in done.stdout
     assert "1 are missing" in done.stdout
     assert read(out)["strategies"]["lua"]["verdict"] == "lost 1"
+
+
+FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
+
+
+@FULL
+def test_a_file_that_cannot_be_written_hides_neither_figures_nor_other_files(server, tmp_path):
+    out = tmp_path / "out.csv"
+    files = ["--json", "/dev/full", "--html", "/dev/full", "--csv", str(out)]
+    done = compare("--url", server.url, *SHORT, "--strategies", "lua", *files)
+    assert done.exit_code == 2, done.output
+    assert done.stderr == "redislock: /dev/full: No space left on device\n" * 2
+    assert "held" in done.stdout
+    assert "held" in out.read_text(encoding="utf-8")
+
+
+@FULL
+def test_a_loss_comes_before_a_file_that_cannot_be_written(server, raw, user):
+    with thief(raw, user):
+        done = compare("--url", server.url, *SHORT, "--strategies", "lua", "--csv", "/dev/full")
+    assert done.exit_code == 1, done.output
 
 
 # ---- refusals

@@ -133,6 +133,7 @@ def test_a_safe_strategy_that_loses_sets_the_exit_code(monkeypatch):
         (["naive", "--svg", "/nowhere/race.svg"], "the folder /nowhere does not exist"),
         (["naive", "--svg", "/"], "/ is a folder"),
         (["naive", "--svg", ""], "name a file"),
+        (["naive", "--svg", "-"], "name a file"),
         (["naive", "--prefix", "a{b"], "prefix"),
         (["naive", "--url", "http://x"], "the URL's scheme must be"),
         ([], "missing argument"),
@@ -140,6 +141,14 @@ def test_a_safe_strategy_that_loses_sets_the_exit_code(monkeypatch):
 )
 def test_bad_input_gets_one_sentence(arguments, why):
     assert why in sentence(race(*arguments))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
+def test_a_diagram_that_cannot_be_written_hides_no_race(user):
+    done = race("naive", "--url", "memory://", "--svg", "/dev/full")
+    assert "verdict: lost 1 (expected)" in done.stdout
+    assert done.stderr == "redislock: /dev/full: No space left on device\n"
+    assert done.exit_code == 2
 
 
 def test_no_server_is_a_fault():

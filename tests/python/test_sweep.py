@@ -15,7 +15,11 @@ from typer.testing import CliRunner
 
 from redislock import _sweep, load
 from redislock.cli import app
+from redislock.cli._checks import Baseline
 
+FAST = """{"statuses": {"ok": 1}, "throughput": "fast", "attempts": 1, "attempts_per_success": 1,
+    "latency": {"p50": 1, "p95": 1, "p99": 1, "p999": 1, "max": 1}}"""
+HOT = '{"users": 64, "keys": "hot", "accounts": 1}'
 QUICK = ["--duration", "0.1", "--warmup", "0.02"]
 
 
@@ -260,8 +264,11 @@ def test_a_baseline_may_be_older_than_sweeps(server, tmp_path):
         (["--processes", "4", "--users", "8,3"], ["--processes", "the least is 3"]),
         (["--processes", "4", "--count", "3"], ["--processes", "--count"]),
         (["--processes", "2", "--url", "memory://"], ["--processes", "memory://"]),
-        (["--rate", "0"], ["--rate", "above 0"]),
+        (["--rate", "0"], ["--rate", "from 0.001"]),
         (["--rate", "fast"], ["--rate", "'fast'"]),
+        (["--rate", "0.0001"], ["--rate", "from 0.001"]),
+        (["--rate", "0.003", "--processes", "4"], ["--rate", "from 0.004"]),
+        (["--rtt", "11s", "--timeout", "20"], ["--rtt", "at most 10 s"]),
         (["--check", "lua.p98<5ms"], ["--check", "lua.p99<5ms", "conflicts"]),
         (["--check", "lua.p99=5ms"], ["--check"]),
         (["--check", "lua.p99<5"], ["--check", "unit"]),
@@ -276,6 +283,8 @@ def test_a_baseline_may_be_older_than_sweeps(server, tmp_path):
         (["--html", "-"], ["--html"]),
         (["--csv", "/"], ["--csv", "folder"]),
         (["--csv", "-", "--json", "-"], ["--csv", "only one"]),
+        (["--json", "/tmp/same", "--csv", "/tmp/../tmp/same"], ["--csv", "--json", "same file"]),
+        (["--html", "/tmp/same.svg", "--plot", "/tmp/same.svg"], ["--plot", "--html", "same file"]),
     ],
 )
 def test_bad_input_is_told_before_anything_starts(arguments, words):
@@ -290,12 +299,27 @@ def test_bad_input_is_told_before_anything_starts(arguments, words):
         ("{", "is no JSON"),
         ("[]", "not written by redislock compare"),
         ('{"cells": [{}]}', "not written by redislock compare"),
+        (f'{{"settings": {HOT}, "strategies": {{"lua": {{}}}}}}', "not written by redislock compare"),
+        (f'{{"settings": {HOT}, "strategies": {{"lua": {FAST}}}}}', "not written by redislock compare"),
     ],
 )
 def test_a_file_that_is_no_baseline_is_told(tmp_path, text, words):
     file = tmp_path / "old.json"
     file.write_text(text, encoding="utf-8")
     assert words in refusal("--baseline", str(file), "--fail", "p99:10%")
+
+
+def test_a_baseline_of_rounds_is_compared_by_its_medians(server, tmp_path):
+    # As a cell shows them; the sum of all rounds would say that there were more.
+    old = run_to_json(server, "--users", "4", "--strategies", "watch", "--repeat", "3")
+    for conflicts, each in zip((1, 1, 100), old["strategies"]["watch"]["rounds"], strict=True):
+        each["statuses"] = {"ok": 100}
+        each["attempts"] = 100 + conflicts * 100
+    file = tmp_path / "old.json"
+    file.write_text(json.dumps(old), encoding="utf-8")
+    assert Baseline.read(str(file)).value(
+        _sweep.Cell(_sweep.Setting(4), "watch"), "conflicts", {"keys": "hot", "rate": None}
+    ) == pytest.approx(1)
 
 
 def test_a_baseline_of_something_else_is_told(server, tmp_path):

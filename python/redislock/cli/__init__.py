@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from redislock.cli import accounts, compare, race, server
-from redislock.cli._group import FaultTellingGroup
+from redislock.cli._group import FaultTellingGroup, drop_output, explain, flush, tell
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -87,5 +87,12 @@ def main() -> int:
     try:
         app(prog_name="redislock")
     except SystemExit as done:
-        return done.code if isinstance(done.code, int) else 0
+        code = done.code if isinstance(done.code, int) else 0
+        return code or flush() or 0
+    except OSError as error:  # of what is told before there is a command, like --version
+        if (explained := explain(error, None)) is None:
+            raise
+        tell(explained[1])
+        drop_output()
+        return explained[0]
     return 0

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import operator
 import re
+import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -137,7 +139,7 @@ _Key = tuple[Any, ...]
 class Baseline:
     """The figures of an earlier comparison, from its JSON."""
 
-    def __init__(self, name: str, figures: dict[_Key, dict[str, Any]]) -> None:
+    def __init__(self, name: str, figures: dict[_Key, dict[str, float | None]]) -> None:
         self.name = name
         self._figures = figures
 
@@ -152,11 +154,11 @@ class Baseline:
             wrong("--baseline", f"{name} is no JSON")
         try:
             figures = {
-                _key(strategy, each["settings"]): report
+                _key(strategy, each["settings"]): {name: _figure(report, name) for name in OFFERED}
                 for each in data.get("cells", [data])
                 for strategy, report in each["strategies"].items()
             }
-        except (KeyError, TypeError, AttributeError):
+        except (KeyError, TypeError, AttributeError, ZeroDivisionError):
             wrong("--baseline", f"{name} was not written by redislock compare --json")
         return cls(name, figures)
 
@@ -167,9 +169,7 @@ class Baseline:
     def value(self, cell: Cell, metric: str, asked: dict[str, Any]) -> float | None:
         """Return its figure for this cell, None where it has none."""
         found = self._figures.get(_key(cell.strategy, {**asked, **dataclasses.asdict(cell.setting)}))
-        if found is None:
-            return None
-        return _figure(found, metric)
+        return None if found is None else found[metric]
 
 
 def _key(strategy: str, settings: dict[str, Any]) -> _Key:
@@ -180,6 +180,15 @@ def _key(strategy: str, settings: dict[str, Any]) -> _Key:
 
 
 def _figure(report: dict[str, Any], metric: str) -> float | None:
+    """Return the median over the rounds, as a cell does. Raises TypeError for what is no number."""
+    seen = [_of_one(each, metric) for each in report.get("rounds") or [report]]
+    values = [each for each in seen if each is not None]
+    if any(isinstance(each, bool) or not 0 <= each < math.inf for each in values):
+        raise TypeError(metric)
+    return statistics.median(values) if values else None
+
+
+def _of_one(report: dict[str, Any], metric: str) -> float | None:
     ok = report["statuses"].get("ok", 0)
     value: float | None
     if metric in _DURATIONS:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
@@ -12,7 +14,7 @@ import redislock
 from redislock.cli._group import tell
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from rich.console import Console
     from rich.table import Table
@@ -108,6 +110,29 @@ def duration(text: str, name: str, *, positive: bool = False) -> float:
         return float(text)
     least = "above 0" if positive else "from 0"
     return wrong(name, f"must be a number of seconds {least}, like 2.5, not {text!r}")
+
+
+def check_file(name: str | None, option: str) -> None:
+    """Refuse a file that cannot be written."""
+    if name is None or name == "-":
+        return
+    path = Path(name)
+    if not name or path.is_dir():
+        wrong(option, f"{name or 'nothing'} is a folder; name a file in it")
+    if not path.parent.is_dir():
+        wrong(option, f"the folder {path.parent} does not exist")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        wrong(option, f"{name} cannot be written")
+
+
+def write_file(name: str, write: Callable[[], object]) -> bool:
+    """Write a file at the end of a command; if that fails, say so: what was seen is to be told as well."""
+    try:
+        write()
+    except OSError as error:
+        tell(f"{name}: {error.strerror}")
+        return False
+    return True
 
 
 def print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:

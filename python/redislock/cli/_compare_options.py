@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 from enum import Enum
@@ -13,12 +12,13 @@ import typer
 
 from redislock import load, plots
 from redislock._sweep import Setting
-from redislock.cli._common import LARGEST, whole_number, wrong
+from redislock.cli._common import LARGEST, check_file, whole_number, wrong
 from redislock.cli._common import duration as seconds
 
 _MOST_USERS: Final = 100_000
 _MOST_RETRIES: Final = 1_000_000
 _MOST_CELLS: Final = 1000
+_LONGEST_RTT: Final = 10.0  # seconds; as the core's own bound
 _UNITS: Final = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0}
 
 
@@ -139,6 +139,8 @@ def _added(text: str, timeout: float) -> float:
     if found is None or (not found[2] and float(found[1])):
         wrong("--rtt", f"must be 0 or a time with its unit, us, ms or s, like 0.5ms, not {text!r}")
     added = float(found[1]) * _UNITS.get(found[2], 0.0)
+    if added > _LONGEST_RTT:
+        wrong("--rtt", f"must be at most {_LONGEST_RTT:g} s, not {text!r}")
     if added >= timeout:
         wrong("--rtt", f"{text} must be less than --timeout, which is {timeout:g} s")
     return round(added, 12)
@@ -155,13 +157,15 @@ def parse_strategies(text: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def parse_rate(text: str | None) -> float | None:
+def parse_rate(text: str | None, processes: int) -> float | None:
     """Return how many are to begin a second."""
     if text is None:
         return None
-    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text) and 0 < float(text) <= load.FASTEST:
+    least = load.SLOWEST * processes
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text) and least <= float(text) <= load.FASTEST:
         return float(text)
-    return wrong("--rate", f"must be a number a second above 0, up to {load.FASTEST}, not {text!r}")
+    told = f"must be a number a second from {least:g} to {load.FASTEST}, not {text!r}"
+    return wrong("--rate", told if processes == 1 else f"{told}, with {processes} processes")
 
 
 def parse_load(given: dict[str, Any]) -> dict[str, Any]:
@@ -171,6 +175,7 @@ def parse_load(given: dict[str, Any]) -> dict[str, Any]:
         option = f"--{name.replace('_', '-')}"
         return None if given[name] is None else whole_number(given[name], option, least, most)
 
+    processes = whole_number(given["processes"], "--processes", 1, load.MOST_PROCESSES)
     return {
         "amount": number("amount", 1),
         "jitter": number("jitter", 0),
@@ -182,9 +187,9 @@ def parse_load(given: dict[str, Any]) -> dict[str, Any]:
         "max_retries": number("max_retries", 0, _MOST_RETRIES),
         "lock_wait": seconds(given["lock_wait"], "--lock-wait"),
         "timeout": seconds(given["timeout"], "--timeout", positive=True),
-        "rate": parse_rate(given["rate"]),
+        "rate": parse_rate(given["rate"], processes),
         "repeat": number("repeat", 1, _MOST_CELLS),
-        "processes": number("processes", 1, load.MOST_PROCESSES),
+        "processes": processes,
     }
 
 
@@ -199,17 +204,22 @@ def check_load(asked: dict[str, Any], settings: list[Setting]) -> None:
         wrong("--processes", f"must not exceed --count, which is {asked['count']}")
 
 
-def check_file(name: str | None, option: str) -> None:
-    """Refuse a file that cannot be written."""
-    if name is None or name == "-":
-        return
-    path = Path(name)
-    if path.is_dir():
-        wrong(option, f"{name} is a folder; name a file in it")
-    if not path.parent.is_dir():
-        wrong(option, f"the folder {path.parent} does not exist")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        wrong(option, f"{name} cannot be written")
+def check_files(given: dict[str, Any]) -> None:
+    """Refuse files that cannot be written, or not all of them."""
+    for name in ("json", "csv", "html"):
+        check_file(given[f"{name}_file"], f"--{name}")
+    check_plot(given["plot_file"])
+    if given["html_file"] == "-":
+        wrong("--html", "name a file; - stands for none")
+    if given["json_file"] == given["csv_file"] == "-":
+        wrong("--csv", "only one of --json and --csv can be standard output")
+    seen: dict[Path, str] = {}
+    for option in ("json", "csv", "html", "plot"):
+        name = given[f"{option}_file"]
+        if name is None or name == "-" or (Path(name).exists() and not Path(name).is_file()):
+            continue  # a device takes any number
+        if (other := seen.setdefault(Path(name).resolve(), option)) != option:
+            wrong(f"--{option}", f"{name} is the same file as --{other}")
 
 
 def check_plot(name: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -23,6 +24,7 @@ INTERRUPTED: Final = 130
 PIPE_CLOSED: Final = 141
 """Both as a shell tells the end by a signal."""
 
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 # Whatever library typer stands on at present: its errors of usage all have this base.
 _UsageError: Final[Any] = typer.BadParameter.__mro__[1]
 _WRONG_ARGUMENTS: Final = (
@@ -77,12 +79,13 @@ class FaultTellingGroup(TyperGroup):
             done = super().invoke(ctx)
             sys.stdout.flush()  # a reader that went away is noticed here, not at exit
         except BrokenPipeError:
-            _drop_output()
+            drop_output()
             raise typer.Exit(PIPE_CLOSED) from None
         except (KeyboardInterrupt, typer.Abort):
             raise typer.Exit(INTERRUPTED) from None
-        except typer.Exit:
-            _flush_quietly()
+        except typer.Exit as leaving:
+            if (unwritten := flush()) is not None and leaving.exit_code == OK:
+                raise typer.Exit(unwritten) from None
             raise
         except Exception as error:
             explained = explain(error, ctx.invoked_subcommand)
@@ -90,6 +93,7 @@ class FaultTellingGroup(TyperGroup):
                 raise
             code, sentence = explained
             tell(sentence)
+            _drop_output_if_full()
             raise typer.Exit(code) from None
         return done
 
@@ -102,8 +106,8 @@ def explain(error: Exception, command: str | None) -> tuple[int, str] | None:
         return USAGE, str(error)
     if isinstance(error, (redislock.Error, ServerError)):
         return FAULT, with_way_out(str(error))
-    if isinstance(error, OSError) and error.filename is not None:
-        return USAGE, f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and (error.filename is not None or error.errno in _FULL):
+        return USAGE, _unwritten(error) if error.filename is None else f"{error.filename}: {error.strerror}"
     if isinstance(error, (ValueError, OverflowError)):
         return USAGE, str(error)  # the clients' own check of an argument
     return None
@@ -124,15 +128,32 @@ def _usage_sentence(error: Any, command: str | None = None) -> str:
     return f"{said[:1].lower()}{said[1:]}; see {path} --help"
 
 
-def _drop_output() -> None:
+def drop_output() -> None:
     """Point standard output nowhere, so that the interpreter's last flush does not complain."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
 
 
-def _flush_quietly() -> None:
+def _unwritten(error: OSError) -> str:
+    return f"the output cannot be written: {error.strerror}"
+
+
+def flush() -> int | None:
+    """Write what is left of the output; if that cannot be done, say so and answer the exit code."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        _drop_output()
+        drop_output()
+    except OSError as error:
+        drop_output()
+        tell(_unwritten(error))
+        return USAGE
+    return None
+
+
+def _drop_output_if_full() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        drop_output()

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import redislock
 from redislock import load
 from redislock._sweep import DIMENSIONS
+from redislock.cli._common import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -158,14 +159,14 @@ def _row(asked: dict[str, Any], cell: Cell) -> dict[str, Any]:
     }
 
 
-def write(name: str, text: str) -> None:
-    """Write it to the file of that name; - is standard output."""
+def write(name: str, text: str) -> bool:
+    """Write it to the file of that name; - is standard output. False if that cannot be done."""
     if name == "-":
         sys.stdout.write(text)
-    else:
-        Path(name).write_text(text, encoding="utf-8")
+        return True
+    return write_file(name, lambda: Path(name).write_text(text, encoding="utf-8"))
 
 
-def write_json(name: str, value: dict[str, Any]) -> None:
+def write_json(name: str, value: dict[str, Any]) -> bool:
     """Write it as JSON."""
-    write(name, json.dumps(value, indent=2) + "\n")
+    return write(name, json.dumps(value, indent=2) + "\n")

@@ -13,8 +13,8 @@ from redislock._sweep import Cell, Run, Setting, plan
 from redislock.cli import _compare_options as options
 from redislock.cli import _html, _record
 from redislock.cli._checks import Baseline, Demand, Ruling, compare_with, judge, parse_check, parse_fail
-from redislock.cli._common import DEFAULT_TIMEOUT, examples, open_client, wrong
-from redislock.cli._group import FAULT, INTERRUPTED, REFUSED, tell
+from redislock.cli._common import DEFAULT_TIMEOUT, examples, open_client, write_file, wrong
+from redislock.cli._group import FAULT, INTERRUPTED, REFUSED, USAGE, tell
 from redislock.cli._scores import UNSAFE, Scores
 from redislock.cli._target import Target, Url, open_target
 
@@ -84,7 +84,7 @@ def compare(
     if asked["balance"] is None:
         asked["balance"] = _enough(asked)
     demands = _Demands(names, settings, asked, checks=check or [], baseline=baseline, fails=fail or [])
-    _check_files(given)
+    options.check_files(given)
     open_client("memory://", None, timeout).close()  # mistakes of the environment, before anything starts
     scores = Scores(to_stderr="-" in (json_file, csv_file))
     with open_target(url, timeout) as target:
@@ -98,10 +98,10 @@ def compare(
         if record.interrupted and not any(each.report.interrupted for each in record.cells):
             scores.say("ended early by Ctrl-C")
         scores.tell_rulings(record.rulings)
-        _write(given, _record.as_dict(target, asked, settings, record, url), asked, record)
+        written = _write(given, _record.as_dict(target, asked, settings, record, url), asked, record)
     if record.failure is not None:
         raise record.failure
-    if code := _exit_code(record):
+    if code := _exit_code(record) or (0 if written else USAGE):
         raise typer.Exit(code)
 
 
@@ -217,29 +217,22 @@ def _enough(asked: dict[str, Any]) -> int:
     return load.default_balance(asked["amount"], asked["jitter"], seconds=lasts, count=asked["count"])
 
 
-def _check_files(given: dict[str, Any]) -> None:
-    for name in ("json", "csv", "html"):
-        options.check_file(given[f"{name}_file"], f"--{name}")
-    options.check_plot(given["plot_file"])
-    if given["html_file"] == "-":
-        wrong("--html", "name a file; - stands for none")
-    if given["json_file"] == given["csv_file"] == "-":
-        wrong("--csv", "only one of --json and --csv can be standard output")
-
-
 def _write(
     given: dict[str, Any], facts: dict[str, Any], asked: dict[str, Any], record: _record.Record
-) -> None:
+) -> bool:
+    """Write the files; False where one could not be written."""
+    written = True
     if given["json_file"] is not None:
-        _record.write_json(given["json_file"], facts)
+        written &= _record.write_json(given["json_file"], facts)
     if given["csv_file"] is not None:
-        _record.write(given["csv_file"], _record.as_csv(asked, record.cells))
+        written &= _record.write(given["csv_file"], _record.as_csv(asked, record.cells))
     if given["html_file"] is not None:
-        _record.write(given["html_file"], _html.page(record.cells, facts, record.rulings))
-    if given["plot_file"] is not None and record.cells:
+        written &= _record.write(given["html_file"], _html.page(record.cells, facts, record.rulings))
+    if (picture := given["plot_file"]) is not None and record.cells:
         versions = facts["versions"]
         caption = f"{versions['server']}, {facts['cpu']['usable']} cores, redislock {versions['redislock']}"
-        plots.draw(record.cells, given["plot_file"], caption)
+        written &= write_file(picture, lambda: plots.draw(record.cells, picture, caption))
+    return written
 
 
 def _introduce(

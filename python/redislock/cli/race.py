@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -16,14 +15,16 @@ from redislock.cli._common import (
     DEFAULT_TIMEOUT,
     Json,
     Prefix,
+    check_file,
     examples,
     open_client,
     print_json,
     whole_number,
+    write_file,
     wrong,
 )
 from redislock.cli._common import duration as seconds
-from redislock.cli._group import REFUSED, tell
+from redislock.cli._group import REFUSED, USAGE, tell
 from redislock.cli._scores import UNSAFE
 from redislock.cli._sequence import draw
 from redislock.cli._target import Url, open_target
@@ -90,7 +91,9 @@ def race(
         "buyers": whole_number(buyers, "--buyers", 2, _race.MOST_BUYERS),
     }
     patience = seconds(timeout, "--timeout", positive=True)
-    _check_file(svg_file)
+    check_file(svg_file, "--svg")
+    if svg_file == "-":
+        wrong("--svg", "name a file; - stands for none")
     open_client("memory://", prefix, timeout).close()  # mistakes of the environment, before anything starts
     _race.logger.addHandler(_WARNINGS)
     broken: list[_race.Race] = []
@@ -110,10 +113,12 @@ def race(
                     _show(each, target, svg_file, json=json)
                     _refuse_loss(each)
                 raise
-            _show(seen, target, svg_file, json=json)
+            written = _show(seen, target, svg_file, json=json)
     finally:
         _race.logger.removeHandler(_WARNINGS)
     _refuse_loss(seen)
+    if not written:
+        raise typer.Exit(USAGE)
 
 
 def _refuse_loss(seen: _race.Race) -> None:
@@ -132,9 +137,8 @@ class _Warnings(logging.Handler):
 _WARNINGS: Final = _Warnings(logging.WARNING)
 
 
-def _show(seen: _race.Race, target: Target, svg_file: str | None, *, json: bool) -> None:
-    if svg_file is not None:
-        Path(svg_file).write_text(draw(seen), encoding="utf-8")
+def _show(seen: _race.Race, target: Target, svg_file: str | None, *, json: bool) -> bool:
+    """Tell all of it; False where the diagram could not be written."""
     if json:
         server = {
             "line": target.line,
@@ -146,15 +150,6 @@ def _show(seen: _race.Race, target: Target, svg_file: str | None, *, json: bool)
         print_json({"server": server, **seen.as_dict()})
     else:
         Timeline().tell(seen, target.line)
-
-
-def _check_file(name: str | None) -> None:
-    if name is None:
-        return
-    path = Path(name)
-    if not name or path.is_dir():
-        wrong("--svg", f"{name or 'nothing'} is a folder; name a file in it")
-    if not path.parent.is_dir():
-        wrong("--svg", f"the folder {path.parent} does not exist")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        wrong("--svg", f"{name} cannot be written")
+    if svg_file is None:
+        return True
+    return write_file(svg_file, lambda: Path(svg_file).write_text(draw(seen), encoding="utf-8"))
