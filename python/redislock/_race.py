@@ -136,7 +136,7 @@ def run(
     """
     names = _name(buyers)
     base = environment_prefix() if prefix is None else prefix
-    working_prefix = f"{base}-race-{secrets.token_hex(6)}"
+    working_prefix = f"{base}:race-{secrets.token_hex(6)}"
     with Client(url, prefix=working_prefix, timeout=timeout, **options) as client:
         stepper = _core.Stepper(
             client._options,  # noqa: SLF001 - the very server of the client, also a nameless memory://

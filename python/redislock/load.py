@@ -138,7 +138,7 @@ def run(
         "rate": rate,
     }
     base = environment_prefix() if prefix is None else prefix
-    working_prefix = f"{base}-load-{secrets.token_hex(6)}"
+    working_prefix = f"{base}:load-{secrets.token_hex(6)}"
     names = [str(each) for each in range(1, _whole(accounts, "accounts", 1, MOST_ACCOUNTS) + 1)]
     with Client(url, prefix=working_prefix, timeout=timeout, **options) as client:
         this = _Run(client, working_prefix, names, settings)

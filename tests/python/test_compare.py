@@ -184,7 +184,7 @@ def thief(raw, prefix):
 
     def steal():
         while not over.is_set():
-            for key in raw.keys(f"{prefix}-load-*:balance"):
+            for key in raw.keys(f"{prefix}:load-*:balance"):
                 if raw.decr(key) > 0:
                     return
 
@@ -368,7 +368,7 @@ def wait_for(condition, seconds=20):
 
 def test_ctrl_c_shows_what_was_seen_and_deletes_the_keys(server, raw, user):
     with start("--url", server.url, "--strategies", "lock,lua", "--duration", "60", "--warmup", "0.1") as run:
-        wait_for(lambda: raw.keys(f"{user}-load-*:history"))
+        wait_for(lambda: raw.keys(f"{user}:load-*:history"))
         time.sleep(0.5)
         run.send_signal(signal.SIGINT)
         out, err = run.communicate(timeout=20)
@@ -381,8 +381,8 @@ def test_ctrl_c_shows_what_was_seen_and_deletes_the_keys(server, raw, user):
 
 def test_ctrl_c_after_a_loss_says_so_in_the_exit_code(server, raw, user):
     with start("--url", server.url, "--strategies", "lua", "--duration", "60", "--warmup", "0.1") as run:
-        wait_for(lambda: raw.keys(f"{user}-load-*:history"))
-        [balance] = raw.keys(f"{user}-load-*:balance")
+        wait_for(lambda: raw.keys(f"{user}:load-*:history"))
+        [balance] = raw.keys(f"{user}:load-*:balance")
         raw.incrby(balance, 10)
         time.sleep(0.3)
         run.send_signal(signal.SIGINT)
@@ -420,18 +420,18 @@ def test_keys_that_cannot_be_deleted_are_named(start_server, user):
     server = start_server(port=0)
     arguments = ["--url", server.url, "--strategies", "naive", "--duration", "60"]
     with redis.Redis(port=server.port) as raw, start(*arguments) as run:
-        wait_for(lambda: raw.keys(f"{user}-load-*:history"))
+        wait_for(lambda: raw.keys(f"{user}:load-*:history"))
         raw.acl_setuser("default", enabled=True, commands=["-evalsha", "-eval"])
         run.terminate()
         _, err = run.communicate(timeout=30)
     assert run.returncode == 128 + signal.SIGTERM, err
-    assert f"keys that begin with {user}-load-" in err
+    assert f"keys that begin with {user}:load-" in err
     assert "could not be deleted" in err
 
 
 def test_sigterm_deletes_the_keys(server, raw, user):
     with start("--url", server.url, "--strategies", "lock", "--duration", "60") as run:
-        wait_for(lambda: raw.keys(f"{user}-load-*:history"))
+        wait_for(lambda: raw.keys(f"{user}:load-*:history"))
         run.terminate()
         _, err = run.communicate(timeout=20)
     assert run.returncode == 128 + signal.SIGTERM, err

@@ -29,7 +29,7 @@ class Meddler:
     def __call__(self, seen):
         if seen.phase == "over" and not self.done:
             self.done = True
-            [balance] = self.raw.keys(f"{self.prefix}-load-*:balance")
+            [balance] = self.raw.keys(f"{self.prefix}:load-*:balance")
             self.act(balance, balance.replace(":balance", ":history"))
 
 
@@ -256,9 +256,9 @@ def test_a_server_that_dies_is_an_error(start_server):
 
 @pytest.mark.parametrize("strategy", load.STRATEGIES)
 def test_it_deletes_its_keys_and_no_others(server, raw, user, strategy):
-    raw.set(f"{user}-load-mine", "1")
+    raw.set(f"{user}:load-mine", "1")
     load.run(server.url, strategy=strategy, prefix=user, accounts=100, keys="uniform", **SHORT)
-    assert raw.keys(f"{user}*") == [f"{user}-load-mine"]
+    assert raw.keys(f"{user}*") == [f"{user}:load-mine"]
 
 
 def test_it_deletes_its_keys_when_a_callback_fails(server, raw, user):

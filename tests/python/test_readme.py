@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import redislock
-from redislock import Client
+from redislock import Client, _race, load
 from redislock._server import PrivateServer
 
 TOP = Path(__file__).parents[2]
@@ -262,6 +262,20 @@ def test_the_acl_of_the_guarantees_suffices(server):
         assert health.reachable
         assert not any("not allowed" in each for each in health.warnings)
         assert client.delete("alice")
+
+
+def test_the_acl_of_the_guarantees_suffices_for_comparisons_too(server, monkeypatch):
+    redis = pytest.importorskip("redis")
+    (rule,) = re.findall(r"^ACL SETUSER shop .*$", GUARANTEES, re.MULTILINE)
+    monkeypatch.delenv("KEY_PREFIX", raising=False)
+    who = {"username": "shop", "password": "secret"}
+    with redis.Redis.from_url(server.url, decode_responses=True) as other:
+        other.execute_command(*rule.split())
+        for strategy in load.STRATEGIES:
+            report = load.run(server.url, strategy=strategy, users=4, count=50, warmup=0, **who)
+            assert report.statuses["ok"]
+            assert _race.run(server.url, strategy=strategy, **who).sold == 2
+        assert other.keys("redislock:load-*") + other.keys("redislock:race-*") == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -131,8 +131,8 @@ def test_rows_whose_load_ran_out_of_money_are_marked(server):
 def test_a_row_whose_accounts_went_missing_is_marked(server, raw, user):
     arguments = ["--url", server.url, "--duration", "2", "--warmup", "0", "--strategies", "lua"]
     with start(*arguments) as run:
-        wait_for(lambda: raw.keys(f"{user}-load-*:history"))
-        for key in raw.keys(f"{user}-load-*:balance"):
+        wait_for(lambda: raw.keys(f"{user}:load-*:history"))
+        for key in raw.keys(f"{user}:load-*:balance"):
             raw.delete(key)
         out, err = run.communicate(timeout=30)
     assert run.returncode == 1, err
@@ -362,7 +362,7 @@ def test_ctrl_c_in_a_sweep_shows_what_was_seen_so_far(server, raw, user, tmp_pat
             seen.append(line)
             if line.startswith("lock, 2 users"):
                 break
-        wait_for(lambda: raw.keys(f"{user}-load-*:history"))
+        wait_for(lambda: raw.keys(f"{user}:load-*:history"))
         time.sleep(0.3)
         run.send_signal(signal.SIGINT)
         rest, err = run.communicate(timeout=30)
