@@ -8,6 +8,7 @@ a `TimeoutError`: code that retries on those would charge twice.
 from __future__ import annotations
 
 import builtins
+from typing import Final
 
 __all__ = [
     "AuthenticationError",
@@ -70,6 +71,10 @@ class PermissionDeniedError(ServerError):
 
 class RedirectedError(ServerError):
     """A cluster node answered that another node holds the key."""
+
+
+MAY_HAVE_MOVED: Final = (OutcomeUnknownError, ProtocolError)
+"""What a change ends in that may or may not have been applied: all others say that it was not."""
 
 
 class WrongTypeError(ServerError):

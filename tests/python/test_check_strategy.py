@@ -146,6 +146,19 @@ def test_our_own_errors_say_when_nothing_was_applied(bank):
     assert report.verdict.word == "held"
 
 
+def test_an_answer_that_makes_no_sense_may_have_taken_the_money(bank):
+    turns = iter(range(10**9))
+
+    def pay(user, amount):
+        paid = bank.withdraw_lua(user, amount)
+        if next(turns) % 8 == 0:
+            raise redislock.ProtocolError("the server's answer makes no sense")
+        return paid
+
+    report = testing.check_strategy(pay, bank=bank, **BRIEF)
+    assert report.verdict.word == f"held, {report.raised} unknown"
+
+
 @pytest.mark.parametrize("answer", [None, 0, 7, "ok", b"refused", 1.0])
 def test_an_answer_that_is_neither_true_nor_false_is_refused(answer):
     with pytest.raises(TypeError, match="must return True if the money was taken"):

@@ -366,6 +366,22 @@ def connections():
 """
 
 
+FAULTY = (
+    PROGRAM
+    + f"""
+sys.path.insert(0, {str(Path(__file__).parents[1] / "faults")!r})
+from redislock.locust.outcomes import Totals
+from redislock.locust.run import run_of
+
+def rows_of(recorder):
+    totals = Totals()
+
+    totals.merge(recorder.take())
+    return totals.rows()
+"""
+)
+
+
 def test_one_event_per_operation(server, user):
     fired = run_program(
         PROGRAM
@@ -584,6 +600,53 @@ print("null")
 """,
         REDIS_CONN=server.url,
     )
+
+
+def test_a_recorded_outcome_whose_first_answer_was_lost_is_unknown_to_the_books(server, user):
+    told = run_program(
+        FAULTY
+        + f"""
+from proxy import Proxy
+with Proxy({server.port}) as proxy:
+    environment.host = proxy.url
+    buyer = Buyer(environment)
+    with redislock.Client() as client:
+        client.init({user!r}, 100)
+    buyer.client.withdraw_lua({user!r}, 3)  # the server knows the script from now on
+    proxy.cut("reply", 0)  # applied; the client asks again, and is told what is recorded
+    buyer.client.withdraw_lua({user!r}, 3, idempotency_key="a")
+    assert fired[-1]["response"].replayed and not fired[-1]["exception"]
+    for _ in range(3):  # of which the books have heard
+        buyer.client.withdraw_lua({user!r}, 3, idempotency_key="a")
+    done = run_of(environment).recorder.money("Buyer", {user!r})
+    left = buyer.client.balance({user!r})
+    buyer.on_stop()
+print(json.dumps([left, done.ok, done.unknown, done.unknown_count]))
+""",
+        REDIS_CONN=server.url,
+    )
+    assert told == [94, 3, 3, 1]
+
+
+def test_an_answer_that_makes_no_sense_is_unknown(user):
+    told = run_program(
+        FAULTY
+        + f"""
+from fake_server import FakeServer
+with FakeServer(lambda words: b"+garbage\\r\\n") as fake:
+    environment.host = fake.url
+    buyer = Buyer(environment)
+    buyer.client.withdraw_lua({user!r}, 3)
+    buyer.client.balance({user!r})
+    done = run_of(environment).recorder.money("Buyer", {user!r})
+    ((_, read, _), (_, withdrawn, _)) = rows_of(run_of(environment).recorder)
+    buyer.on_stop()
+    assert isinstance(fired[0]["exception"], redislock.ProtocolError), fired
+times = [event["response_time"] is None for event in fired]
+print(json.dumps([withdrawn, read, times, done.ok, done.unknown, done.unknown_count]))
+"""
+    )
+    assert told == [{"unknown": 1}, {"error": 1}, [True, False], 0, 3, 1]
 
 
 def test_counts_and_histograms_of_workers_merge_exactly():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 import redislock
 from redislock import Error, Result
+from redislock._errors import MAY_HAVE_MOVED
 from redislock.locust.outcomes import ERROR, STOPPED, UNKNOWN
 
 if TYPE_CHECKING:
@@ -117,15 +118,16 @@ class MeasuredClient:
         try:
             answer = method(*args, **kwargs)
         except Error as fault:
-            self._report_fault(name, perf_counter() - begin, fault)
-            if isinstance(fault, redislock.OutcomeUnknownError):
+            unknown = deed != _READS and isinstance(fault, MAY_HAVE_MOVED)
+            self._report_fault(name, perf_counter() - begin, fault, unknown=unknown)
+            if unknown:
                 self._book(deed, args, kwargs, None)
             return None
         except Exception:  # a wrong argument
             raise
         except BaseException:  # the greenlet is killed
             if deed != _READS:
-                self._report_fault(name, 0, _stopped)
+                self._report_fault(name, 0, _stopped, unknown=True)
                 self._book(deed, args, kwargs, None)
             raise
         if deed != _READS:
@@ -135,9 +137,16 @@ class MeasuredClient:
 
     def _book(self, deed: str, args: tuple[Any, ...], kwargs: dict[str, Any], answer: object) -> None:
         """Note what was done to the account; an answer of None is an unknown outcome."""
-        if answer is not None and (not answer or (isinstance(answer, Result) and answer.replayed)):
-            return  # changed nothing, or is told of for the second time
+        if answer is not None and not answer:
+            return  # changed nothing
         user = args[0] if args else kwargs["user"]
+        if (key := kwargs.get("idempotency_key")) is not None:
+            is_news = self._recorder.hear(self._owner, str(user), str(key))
+            if isinstance(answer, Result) and answer.replayed:
+                if not is_news:
+                    return  # is told of for the second time
+                # The first answer was lost, within this call even, or went to somebody else.
+                answer = None
         done = self._recorder.money(self._owner, str(user))
         if deed == _RESETS:
             done.reset = True
@@ -176,9 +185,8 @@ class MeasuredClient:
             exception=refusal,
         )
 
-    def _report_fault(self, name: str, seconds: float, fault: Error) -> None:
+    def _report_fault(self, name: str, seconds: float, fault: Error, *, unknown: bool) -> None:
         # Applied or not, and never answered: its time means nothing.
-        unknown = isinstance(fault, redislock.OutcomeUnknownError)
         word = ERROR if not unknown else STOPPED if fault is _stopped else UNKNOWN
         self._recorder.count(name, word, None)
         self._fire(

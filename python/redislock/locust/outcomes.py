@@ -24,6 +24,7 @@ STOPPED: Final = "stopped"
 ERROR: Final = "error"
 WORDS: Final = (*(each.value for each in Status), UNKNOWN, STOPPED, ERROR)
 
+_KEYS: Final = 100_000  # that are remembered; an older one that comes again is unknown
 _SAMPLES: Final = 900  # of a second each: what a chart shows
 
 
@@ -62,6 +63,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self._tallies: dict[str, _Tally] = {}
+        self._keys: dict[tuple[str, str, str], None] = {}  # the oldest first
         self._money: defaultdict[str, defaultdict[str, Money]] = defaultdict(lambda: defaultdict(Money))
 
     def count(self, name: str, word: str, seconds: float | None) -> None:
@@ -83,6 +85,16 @@ class Recorder:
     def money(self, owner: str, user: str) -> Money:
         """Return what the class of that name did to that account, to be added to."""
         return self._money[owner][user]
+
+    def hear(self, owner: str, user: str, key: str) -> bool:
+        """Note that a change of that idempotency key is in the books; answer whether that is news."""
+        known = (owner, user, key)
+        if known in self._keys:
+            return False
+        self._keys[known] = None
+        if len(self._keys) > _KEYS:
+            del self._keys[next(iter(self._keys))]
+        return True
 
     def take(self) -> dict[str, Any]:
         """Return what was counted since the last time, as plain data, and forget it."""

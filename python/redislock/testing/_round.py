@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from redislock import _verdict
 from redislock._core import Result
-from redislock._errors import CorruptBalanceError, Error, OutcomeUnknownError, WrongTypeError
+from redislock._errors import MAY_HAVE_MOVED, CorruptBalanceError, Error, WrongTypeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +79,7 @@ class Round:
             return False
         seat = self.seats[index]
         seat.raised.append(error)
-        if isinstance(error, OutcomeUnknownError) or not isinstance(error, Error):
+        if isinstance(error, MAY_HAVE_MOVED) or not isinstance(error, Error):
             seat.unknown += 1
         return self._goes_on() and not self._emptied()
 
