@@ -215,6 +215,15 @@ def test_wrong_arguments_are_refused_before_anything_starts():
     assert called == []
 
 
+@pytest.mark.parametrize("name", ["patience", "timeout"])
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), "1", True])
+def test_times_that_are_none_are_refused_before_anything_starts(name, seconds):
+    began = []
+    with pytest.raises((ValueError, TypeError), match=f"{name} must be a positive number of seconds"):
+        testing.race(began.append, began.append, **{name: seconds})
+    assert not began
+
+
 def test_a_partial_of_an_async_function_is_one_and_a_lambda_is_not():
     async def buy(name, step):
         await step()

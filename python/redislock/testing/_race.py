@@ -21,6 +21,7 @@ import asyncio
 import dataclasses
 import functools
 import inspect
+import math
 import string
 import threading
 import time
@@ -168,6 +169,10 @@ def race(
     names = string.ascii_uppercase[: len(functions)]
     if unknown := sorted(set(order) - set(names)):
         raise ValueError(f"order may name {', '.join(names)}, and not {', '.join(unknown)}")
+    times: dict[str, Any] = {"patience": patience, "timeout": timeout}
+    for name, seconds in times.items():
+        if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not 0 < seconds < math.inf:
+            raise ValueError(f"{name} must be a positive number of seconds, not {seconds!r}")
     racers = [_Racer(name, each) for name, each in zip(names, functions, strict=True)]
     stage = _Stage(racers, patience=patience, timeout=timeout)
     stage.open()
