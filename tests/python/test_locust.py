@@ -269,6 +269,50 @@ def test_a_host_that_is_no_url_of_ours():
     assert "Traceback" not in run.log
 
 
+@pytest.mark.parametrize(
+    ("base", "body", "words"),
+    [
+        (
+            "RedisLockUser",
+            'accounts = classmethod(lambda cls, _: {"a": -5})',
+            "Wrong.accounts: the balance of a",
+        ),
+        ("RedisLockUser", 'accounts = classmethod(lambda cls, _: {"a": "5"})', "not '5'"),
+        ("RedisLockUser", 'accounts = classmethod(lambda cls, _: {"": 5})', "user must not be empty"),
+        (
+            "RedisLockUser",
+            'accounts = classmethod(lambda cls, _: ["a"])',
+            "Wrong.accounts must return a mapping",
+        ),
+        (
+            "RedisLockUser",
+            'failure_statuses = {"konflict"}',
+            "Wrong.failure_statuses: konflict is none of ok,",
+        ),
+        ("RedisLockSwarmUser", 'strategy = "sql"', "strategy must be one of"),
+        ("RedisLockSwarmUser", 'keys = "cold"', "keys must be one of"),
+        ("RedisLockSwarmUser", "accounts = classmethod(lambda cls, _: {})", "accounts must be at least 1"),
+    ],
+)
+def test_a_class_that_cannot_work_is_told_before_anything_starts(tmp_path, base, body, words):
+    locustfile = tmp_path / "wrong.py"
+    locustfile.write_text(
+        "from locust import task\n"
+        f"from redislock.locust import {base}\n"
+        f"class Wrong({base}):\n"
+        f"    {body}\n"
+        "    @task\n"
+        "    def do(self):\n"
+        "        self.client.health()\n",
+        encoding="utf-8",
+    )
+    run = run_locust(locustfile=locustfile, users=1)
+    assert run.code == 2
+    (told,) = [line for line in run.log.splitlines() if line.startswith("redislock: ")]
+    assert words in told
+    assert "Traceback" not in run.log
+
+
 def test_a_password_is_not_told():
     run = run_locust("--host", "redis://:s3same@localhost:port")
     assert run.code == 2

@@ -62,7 +62,7 @@ def find_fault(environment: Environment, form: Mapping[str, str] | None = None) 
     try:
         Workload.of(environment, form)
         for user_class in _classes(environment):
-            user_class.make_client(environment).close()
+            user_class.check_settings(environment)
     except (TypeError, ValueError) as error:  # ConfigurationError is a ValueError
         return str(error)
     return None

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from locust.env import Environment
 
+    import redislock
+
 __all__ = ["RedisLockSwarmUser"]
 
 _STEP: Final = 0.02  # seconds; stopped and new users are heeded in between
@@ -68,6 +70,14 @@ class RedisLockSwarmUser(RedisLockUser):
         """Return the accounts to withdraw from, and what each starts with; at least one."""
         return cls.workload(environment).accounts()
 
+    @classmethod
+    def check_settings(cls, environment: Environment) -> None:
+        """Raise ValueError or TypeError for what this class says and cannot work; asks no server."""
+        super().check_settings(environment)
+        with cls.make_client(environment) as client:
+            accounts = [str(each) for each in cls.accounts(environment)]
+            _make_generator(cls, environment, client, accounts).close()
+
     def on_start(self) -> None:
         """Be one more."""
         self._swarm = _swarm_of(self)
@@ -97,7 +107,8 @@ class _Swarm:
         self._name = f"withdraw_{user.strategy}"
         self._failures = frozenset(user.failure_statuses)
         self._accounts = [str(each) for each in user.accounts(environment)]
-        self._generator = _make_generator(user, self._accounts)
+        # The very server of the client.
+        self._generator = _make_generator(type(user), environment, user._shared.client, self._accounts)  # noqa: SLF001
         self._pieces: deque[dict[str, Any]] = deque()
         self._stopping = False
         # A real thread: the generator keeps it, and Locust's greenlets go on.
@@ -178,12 +189,14 @@ class _Swarm:
         stats.total.extend(bulk)
 
 
-def _make_generator(user: RedisLockSwarmUser, accounts: list[str]) -> _core.LoadGenerator:
-    work = user.workload(user.environment)
-    options = {**client_options(user.environment), **user.client_options}
+def _make_generator(
+    user: type[RedisLockSwarmUser], environment: Environment, client: redislock.Client, accounts: list[str]
+) -> _core.LoadGenerator:
+    work = user.workload(environment)
+    options = {**client_options(environment), **user.client_options}
     given = {name: options[name] for name in ("history_limit", "lock_wait", "lock_lease") if name in options}
     return _core.LoadGenerator(
-        user._shared.client._options,  # noqa: SLF001  # the very server of the client
+        client._options,  # noqa: SLF001  # its very server
         prefix=options.get("prefix", environment_prefix()),
         accounts=accounts,
         strategy=user.strategy,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc
 import weakref
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -11,7 +12,7 @@ import locust.exception
 import redislock
 from redislock.locust.measured import CONTENTION, MeasuredClient
 from redislock.locust.run import run_of
-from redislock.locust.workload import client_options
+from redislock.locust.workload import LARGEST, client_options
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from locust.env import Environment
 
 __all__ = ["RedisLockUser"]
+
+_STATUSES: Final = {each.value: None for each in redislock.Status}  # in their order
 
 # Ends a run with one line of log. Older versions of Locust do not know it.
 _StopTest: Final[type[Exception]] = getattr(locust.exception, "StopTest", ValueError)
@@ -67,6 +70,24 @@ class RedisLockUser(locust.User):
         host = environment.host if environment is not None and environment.host else cls.host
         given = client_options(environment)
         return redislock.Client(host or None, **{"max_connections": 1000, **given, **cls.client_options})
+
+    @classmethod
+    def check_settings(cls, environment: Environment) -> None:
+        """Raise ValueError or TypeError for what this class says and cannot work; asks no server."""
+        name = cls.__name__
+        if strange := sorted(set(cls.failure_statuses) - _STATUSES.keys()):
+            raise ValueError(f"{name}.failure_statuses: {strange[0]} is none of {', '.join(_STATUSES)}")
+        accounts: Any = cls.accounts(environment)
+        if not isinstance(accounts, collections.abc.Mapping):
+            raise TypeError(f"{name}.accounts must return a mapping, not {accounts!r}")
+        with cls.make_client(environment) as client:
+            for user, balance in accounts.items():
+                client.keys(user)
+                if balance is not None and (type(balance) is not int or not 0 <= balance <= LARGEST):
+                    raise ValueError(
+                        f"{name}.accounts: the balance of {user} must be a whole number "
+                        f"from 0 to {LARGEST} or None, not {balance!r}"
+                    )
 
     @classmethod
     def accounts(cls, environment: Environment) -> Mapping[str, int | None]:
