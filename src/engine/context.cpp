@@ -142,6 +142,43 @@ result<done> sleep_wait::await_resume() {
     return done{};
 }
 
+// ---- a word from another thread
+
+signal_wait::~signal_wait() {
+    if (from_->listener == this) from_->listener = nullptr;
+}
+
+void signal_wait::await_suspend(std::coroutine_handle<> handle) {
+    suspend(handle);
+    if (owner_.interrupted_) interrupted_ = owner_.interrupted_;
+    if (interrupted_ || from_->has_words()) {
+        resume();
+        return;
+    }
+    from_->listener = this;
+    if (patience_ != never) owner_.loop().timers().arm(*this, owner_.loop().now() + patience_);
+}
+
+void signal_wait::stop() {
+    from_->listener = nullptr;
+    cancel();
+    resume();
+}
+
+void signal_wait::on_word() { stop(); }
+
+void signal_wait::on_timer() { stop(); }
+
+void signal_wait::interrupt(errc reason) {
+    interrupted_ = reason;
+    stop();
+}
+
+result<std::optional<std::string>> signal_wait::await_resume() {
+    if (interrupted_) return owner_.interruption(*interrupted_, "waiting to be told that it may go on");
+    return from_->take();
+}
+
 // ---- the operation's view
 
 void context::begin(nanos timeout) {

@@ -1,6 +1,6 @@
 // What one operation sees of the engine while it runs: send a unit and await its replies, take an
-// exclusive lane, sleep. Carries the operation's total deadline and its cancellation into every
-// wait, so that strategies hold no timing code.
+// exclusive lane, sleep, hear from another thread. Carries the operation's total deadline and its
+// cancellation into every wait, so that strategies hold no timing code.
 #pragma once
 
 #include <coroutine>
@@ -11,6 +11,7 @@
 #include "engine/channel.hpp"
 #include "engine/lane_pool.hpp"
 #include "engine/loop.hpp"
+#include "engine/signal.hpp"
 #include "engine/slot.hpp"
 #include "types/result.hpp"
 
@@ -109,6 +110,27 @@ private:
     std::optional<errc> interrupted_;
 };
 
+class signal_wait final : public wait, private signal_listener, private timer {
+public:
+    signal_wait(context& owner, std::shared_ptr<signal> from, nanos patience) noexcept
+        : wait(owner), from_(std::move(from)), patience_(patience) {}
+    ~signal_wait() override;
+
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> handle);
+    result<std::optional<std::string>> await_resume();
+
+private:
+    void on_word() override;
+    void on_timer() override;
+    void interrupt(errc reason) override;
+    void stop();
+
+    std::shared_ptr<signal> from_;
+    nanos patience_;
+    std::optional<errc> interrupted_;
+};
+
 /// What an operation has asked of its server.
 struct traffic {
     std::uint32_t round_trips = 0;
@@ -146,6 +168,11 @@ public:
     bool left_cleanup() const noexcept { return left_cleanup_ && loop_.slots().cleanups() > 0; }
     lane_wait exclusive() noexcept { return {*this, lanes_}; }
     sleep_wait sleep(nanos duration) noexcept { return {*this, duration}; }
+    /// The next word that is posted to `from`, or nothing where none has come after `patience`. A word
+    /// that this wait did not take, because it was interrupted, stays for the next one.
+    signal_wait receive(std::shared_ptr<signal> from, nanos patience = never) noexcept {
+        return {*this, std::move(from), patience};
+    }
 
     /// A change was written whose answer never came, and the attempt was repeated: from here on
     /// only a recorded outcome may be told, anything else is outcome_unknown.
@@ -163,6 +190,7 @@ private:
     friend class send_wait;
     friend class lane_wait;
     friend class sleep_wait;
+    friend class signal_wait;
     void on_timer() override { interrupt(errc::timed_out); }
 
     engine::loop& loop_;

@@ -2,12 +2,26 @@
 
 #include <algorithm>
 
+#include "engine/signal.hpp"
+
 namespace redislock::engine {
 namespace {
 
 constexpr std::size_t max_log = 256;  // between two deliveries; more would tell nothing new
 
 }  // namespace
+
+loop::~loop() {
+    if (mailbox_) mailbox_->close();
+}
+
+std::shared_ptr<mailbox> loop::mail() {
+    if (!mailbox_) {
+        mailbox_ = std::make_shared<mailbox>(poller_.wake_handle());
+        listen_for_wake(*mailbox_);
+    }
+    return mailbox_;
+}
 
 void loop::mark_dirty(flushable& which) {
     if (which.dirty) return;

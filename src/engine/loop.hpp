@@ -42,6 +42,8 @@ protected:
     ~wakeable() = default;
 };
 
+class mailbox;
+
 /// Something that ends its life inside its own callback; the loop deletes it later.
 class disposable {
 public:
@@ -54,6 +56,7 @@ public:
         : clock_(clock), random_(seed) {}
     loop(const loop&) = delete;
     loop& operator=(const loop&) = delete;
+    ~loop();
 
     nanos now() const noexcept { return clock_(); }
     random_source& random() noexcept { return random_; }
@@ -66,6 +69,8 @@ public:
     void forget(flushable& which) noexcept;
     void listen_for_wake(wakeable& which) { wakeable_.push_back(&which); }
     void stop_listening(wakeable& which) noexcept { std::erase(wakeable_, &which); }
+    /// Where other threads post to this loop's signals; made when it is first asked for.
+    std::shared_ptr<mailbox> mail();
     void dispose(std::unique_ptr<disposable> which) { graveyard_.push_back(std::move(which)); }
     void log(log_level level, std::string text);
     std::vector<log_record> take_log() noexcept { return std::exchange(log_, {}); }
@@ -94,6 +99,7 @@ private:
     ready_queue ready_;
     std::vector<flushable*> dirty_;
     std::vector<wakeable*> wakeable_;
+    std::shared_ptr<mailbox> mailbox_;
     std::vector<std::unique_ptr<disposable>> graveyard_;
     std::vector<log_record> log_;
     nanos armed_at_ = never;
