@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "engine/slot.hpp"
 #include "types/error.hpp"
@@ -31,12 +32,32 @@ public:
     virtual std::string condition() const = 0;
 };
 
+/// Told of what is published on one channel. Called from within the loop's turn.
+class subscriber {
+public:
+    virtual void on_message(std::string_view payload) = 0;
+    /// Subscribed, for the first time or again: what was published before may have been missed.
+    virtual void on_subscribed() = 0;
+    /// Not subscribed at the moment; it is tried again for as long as the subscription lives.
+    virtual void on_unsubscribed(const error& why) = 0;
+
+protected:
+    ~subscriber() = default;
+};
+
+/// A channel that is listened to for as long as this lives.
+class subscription {
+public:
+    virtual ~subscription() = default;
+};
+
 /// Makes channels to one server.
 class backend {
 public:
     virtual ~backend() = default;
     virtual channel& shared() = 0;
     virtual std::unique_ptr<channel> make_exclusive() = 0;
+    virtual std::unique_ptr<subscription> subscribe(std::string channel, subscriber& who) = 0;
     virtual std::uint32_t max_exclusive() const noexcept = 0;
     virtual std::string name() const = 0;
 };

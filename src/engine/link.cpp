@@ -182,14 +182,16 @@ void link::take_replies() {
 }
 
 void link::take_reply(wire::reply& said) {
-    if (said.type == wire::reply::kind::push) return;
+    const bool push = said.type == wire::reply::kind::push;
     if (state_ == state::greeting) {
+        if (push) return;
         said_.push_back(std::move(said));
         if (said_.size() == greeting_replies_) take_greeting();
         return;
     }
-    if (offered_.empty()) {
-        lost({errc::protocol, "the server sent a reply that nobody asked for"});
+    if (push || offered_.empty()) {
+        if (!owner_.on_link_push(*this, said))
+            lost({errc::protocol, "the server sent a reply that nobody asked for"});
         return;
     }
     slot& first = *offered_.front();

@@ -5,6 +5,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/loop.hpp"
@@ -34,6 +35,11 @@ public:
     virtual void on_link_answer(link& which, slot_ptr answered) = 0;
     /// The link is dead; `unanswered` were offered. The owner gives it to the loop for disposal.
     virtual void on_link_lost(link& which, const error& why, std::deque<slot_ptr> unanswered) = 0;
+    /// Something came that answers no unit: a push, or what RESP2 sends to a subscriber. False where it
+    /// has no business here: the link is given up.
+    virtual bool on_link_push(link& /*which*/, const wire::reply& said) {
+        return said.type == wire::reply::kind::push;
+    }
 
 protected:
     ~link_owner() = default;
@@ -62,7 +68,11 @@ public:
 
     /// Appends a unit's bytes; `flush` sends them. `now` is the loop's time, asked once for many.
     void offer(slot_ptr which, nanos now);
+    /// Appends commands that are no unit: what they bring comes through on_link_push.
+    void tell(std::string_view bytes) { connection_->append(bytes); }
     void flush();
+    /// Ends it for a reason of the owner's, who hears of it from within this call.
+    void give_up(const error& why) { lost(why); }
     /// Looks whether the peer has hung up while nothing was under way.
     void probe();
 

@@ -1,5 +1,7 @@
 #include "engine/server_backend.hpp"
 
+#include "engine/server_subscription.hpp"
+
 namespace redislock::engine {
 
 result<std::unique_ptr<server_backend>> server_backend::make(engine::loop& loop, wire::options settings) {
@@ -18,6 +20,10 @@ server_backend::server_backend(engine::loop& loop, endpoint at)
 
 std::unique_ptr<channel> server_backend::make_exclusive() {
     return std::make_unique<exclusive_channel>(loop_, at_);
+}
+
+std::unique_ptr<subscription> server_backend::subscribe(std::string channel, subscriber& who) {
+    return std::make_unique<server_subscription>(loop_, at_, std::move(channel), who);
 }
 
 }  // namespace redislock::engine

@@ -16,6 +16,7 @@ public:
 
     channel& shared() override { return shared_; }
     std::unique_ptr<channel> make_exclusive() override;
+    std::unique_ptr<subscription> subscribe(std::string channel, subscriber& who) override;
     std::uint32_t max_exclusive() const noexcept override { return at_.settings.max_connections; }
     std::string name() const override { return at_.settings.redacted(); }
 

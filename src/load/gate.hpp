@@ -46,6 +46,9 @@ public:
 
     engine::channel& shared() override { return *shared_; }
     std::unique_ptr<engine::channel> make_exclusive() override;
+    std::unique_ptr<engine::subscription> subscribe(std::string channel, engine::subscriber& who) override {
+        return behind_->subscribe(std::move(channel), who);
+    }
     std::uint32_t max_exclusive() const noexcept override { return behind_->max_exclusive(); }
     std::string name() const override { return behind_->name(); }
 

@@ -107,6 +107,9 @@ public:
         ++made;
         return std::make_unique<fake_channel>(&exclusive);
     }
+    std::unique_ptr<subscription> subscribe(std::string /*channel*/, subscriber& /*who*/) override {
+        return nullptr;
+    }
     std::uint32_t max_exclusive() const noexcept override { return limit; }
     std::string name() const override { return "test"; }
 

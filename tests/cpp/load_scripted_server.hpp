@@ -89,6 +89,10 @@ public:
     scripted_backend(engine::loop& loop, rule answers) : shared_(loop, std::move(answers)) {}
     engine::channel& shared() override { return shared_; }
     std::unique_ptr<engine::channel> make_exclusive() override { return nullptr; }
+    std::unique_ptr<engine::subscription> subscribe(std::string /*channel*/,
+                                                    engine::subscriber& /*who*/) override {
+        return nullptr;
+    }
     std::uint32_t max_exclusive() const noexcept override { return 0; }
     std::string name() const override { return "test"; }
 
