@@ -105,9 +105,7 @@ poller::~poller() {
 }
 
 void poller::abandon_after_fork() noexcept {
-    for (const entry& each : entries_) {
-        if (each.target != nullptr) close(each.fd);
-    }
+    close_entries();
     close(native_->epoll);
     close(native_->timer);
     close(native_->wake->fd());
@@ -229,9 +227,7 @@ poller::~poller() { close(native_->queue); }
 
 // A kqueue is not inherited: its number may belong to somebody else by now.
 void poller::abandon_after_fork() noexcept {
-    for (const entry& each : entries_) {
-        if (each.target != nullptr) close(each.fd);
-    }
+    close_entries();
     close(native_->wake->fd());
 }
 
@@ -304,6 +300,19 @@ poller::token poller::add(int fd, pollable& target, bool write) {
     native_->control(fd, which, write);
 #endif
     return which;
+}
+
+// Its number is the inner poller's to close after a fork, or means something else by then.
+poller::token poller::add(const poller& inner, pollable& target) {
+    const token which = add(inner.fileno(), target, false);
+    entries_[static_cast<std::uint32_t>(which)].fd = -1;
+    return which;
+}
+
+void poller::close_entries() const noexcept {
+    for (const entry& each : entries_) {
+        if (each.target != nullptr && each.fd >= 0) close(each.fd);
+    }
 }
 
 void poller::change(token which, int fd, bool write) {

@@ -39,6 +39,8 @@ public:
     std::shared_ptr<waker> wake_handle() const noexcept;
 
     token add(int fd, pollable& target, bool write);
+    /// The descriptor of another poller, which goes on to own it: one thread can wait for several.
+    token add(const poller& inner, pollable& target);
     void change(token which, int fd, bool write);
     void remove(token which, int fd) noexcept;
 
@@ -62,11 +64,12 @@ private:
     struct native;
     struct entry {
         pollable* target = nullptr;
-        int fd = -1;
+        int fd = -1;  // ours to close after a fork, if any
         std::uint32_t generation = 0;
     };
 
     pollable* target_of(token which) const noexcept;
+    void close_entries() const noexcept;
 
     std::unique_ptr<native> native_;
     std::vector<entry> entries_;

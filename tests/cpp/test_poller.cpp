@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -216,6 +217,62 @@ TEST(poller, carries_more_registrations_than_one_batch) {
     own.wait(0);
     own.dispatch();
     EXPECT_EQ(all.reads, before);
+}
+
+TEST(poller, waits_for_other_pollers) {
+    poller outer;
+    poller first;
+    poller second;
+    watcher of_first;
+    watcher of_second;
+    const auto token = outer.add(first, of_first);
+    outer.add(second, of_second);
+    outer.wait(0);
+    EXPECT_FALSE(outer.dispatch());
+    EXPECT_EQ(of_first.reads + of_second.reads, 0);
+    const ends line;
+    watcher reader;
+    second.add(line.reading(), reader, false);
+    line.say();
+    outer.wait(never);
+    outer.dispatch();
+    EXPECT_EQ(of_first.reads, 0);
+    EXPECT_EQ(of_second.reads, 1) << "a socket of the inner one";
+    second.wait(0);
+    second.dispatch();
+    EXPECT_EQ(reader.reads, 1);
+    first.wake_handle()->wake();
+    outer.wait(never);
+    EXPECT_FALSE(outer.dispatch()) << "the inner one was woken, not the outer one";
+    EXPECT_EQ(of_first.reads, 1);
+    first.wait(0);
+    EXPECT_TRUE(first.dispatch());
+    first.arm(monotonic_now() + 2 * millisecond);
+    while (of_first.reads < 2) {
+        outer.wait(never);
+        outer.dispatch();
+    }
+    outer.remove(token, first.fileno());
+    outer.wait(0);
+    outer.dispatch();
+    EXPECT_EQ(of_first.reads, 2);
+}
+
+// The inner poller closes it for itself; a second close could hit what was opened since.
+TEST(poller, of_pollers_leaves_their_descriptors_open_after_a_fork) {
+    poller inner;
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+        auto* outer = std::make_unique<poller>().release();  // as in a real fork: abandoned, and leaked
+        watcher target;
+        outer->add(inner, target);
+        outer->abandon_after_fork();
+        _exit(fcntl(inner.fileno(), F_GETFD) >= 0 ? 0 : 1);
+    }
+    int status = -1;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 }  // namespace
