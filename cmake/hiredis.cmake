@@ -1,12 +1,8 @@
 # C hiredis as the target redislock_hiredis, and whether there is TLS (REDISLOCK_TLS, defined as 1
 # for all layers where there is).
 #
-# By default the sources of 1.5.0 are fetched by pip, hash-checked, from the sdist that
-# cmake/hiredis-sdist.txt pins, so that mirrors, proxies, PIP_FIND_LINKS and pip's cache work.
+# By default the sources of 1.5.0 are fetched by pip, from the sdist that cmake/hiredis-sdist.txt pins.
 # Packagers set REDISLOCK_SYSTEM_HIREDIS=ON.
-
-# An older interpreter than the module needs is good enough to fetch with.
-find_package(Python 3.10 REQUIRED COMPONENTS Interpreter OPTIONAL_COMPONENTS Development.Module)
 
 if(APPLE) # Homebrew keeps OpenSSL out of the way of the system's
   list(APPEND CMAKE_PREFIX_PATH /opt/homebrew/opt/openssl@3 /usr/local/opt/openssl@3)
@@ -14,44 +10,6 @@ endif()
 
 add_library(redislock_hiredis INTERFACE)
 set(REDISLOCK_TLS OFF)
-
-function(redislock_fetch_hiredis out)
-  set(requirement "${PROJECT_SOURCE_DIR}/cmake/hiredis-sdist.txt")
-  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${requirement}")
-  set(folder "${PROJECT_BINARY_DIR}/hiredis")
-  file(SHA256 "${requirement}" wanted)
-  set(stamp "${folder}/${wanted}")
-  if(NOT EXISTS "${stamp}")
-    file(REMOVE_RECURSE "${folder}")
-    file(MAKE_DIRECTORY "${folder}")
-    # pip asks the sdist for its metadata. Inside pip's isolated build setuptools is at hand; a
-    # plain CMake build may have none, or one that is too old, and lets pip find its own.
-    execute_process(COMMAND "${Python_EXECUTABLE}" -c
-      "import setuptools; raise SystemExit(tuple(map(int, setuptools.__version__.split('.')[:2])) < (70, 1))"
-      RESULT_VARIABLE no_setuptools OUTPUT_QUIET ERROR_QUIET)
-    if(no_setuptools)
-      set(isolation "")
-    else()
-      set(isolation --no-build-isolation)
-    endif()
-    message(STATUS "hiredis: fetching the pinned sources with pip")
-    execute_process(
-      COMMAND "${CMAKE_COMMAND}" -E env --unset=PIP_CONSTRAINT
-        "${Python_EXECUTABLE}" -m pip download --quiet --disable-pip-version-check --no-deps
-        --no-binary hiredis ${isolation} --require-hashes -r "${requirement}" -d "${folder}"
-      RESULT_VARIABLE failed OUTPUT_VARIABLE said ERROR_VARIABLE said)
-    file(GLOB sdist "${folder}/hiredis-*.tar.gz")
-    if(failed OR NOT sdist)
-      message(FATAL_ERROR "pip could not fetch hiredis's sources:\n${said}\n"
-        "Without a network, point PIP_FIND_LINKS at a folder that holds the sdist named in "
-        "cmake/hiredis-sdist.txt, or use the system's with -DREDISLOCK_SYSTEM_HIREDIS=ON.")
-    endif()
-    file(ARCHIVE_EXTRACT INPUT "${sdist}" DESTINATION "${folder}" PATTERNS "*/vendor/hiredis/*")
-    file(TOUCH "${stamp}")
-  endif()
-  file(GLOB vendor "${folder}/hiredis-*/vendor")
-  set(${out} "${vendor}" PARENT_SCOPE)
-endfunction()
 
 if(REDISLOCK_SYSTEM_HIREDIS)
   # pkg-config and not hiredis's CMake config: some distributions ship one that defines no target.
@@ -70,7 +28,9 @@ if(REDISLOCK_SYSTEM_HIREDIS)
     endif()
   endif()
 else()
-  redislock_fetch_hiredis(vendor)
+  redislock_fetch_sdist(hiredis sdist PATTERN "*/vendor/hiredis/*"
+    OTHERWISE "use the system's with -DREDISLOCK_SYSTEM_HIREDIS=ON")
+  set(vendor "${sdist}/vendor")
   set(source "${vendor}/hiredis")
   # async.c includes dict.c itself.
   add_library(redislock_hiredis_static STATIC
