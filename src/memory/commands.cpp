@@ -12,17 +12,17 @@ namespace {
 
 // In the order of their names, for the binary search.
 constexpr std::array<command, 39> table{{
-    {"CLIENT", -2, run_client},
-    {"CONFIG", -2, run_config},
+    {"CLIENT", -2, run_client, place::outside_scripts},
+    {"CONFIG", -2, run_config, place::outside_scripts},
     {"DBSIZE", 1, run_dbsize},
     {"DECR", 2, run_decr},
     {"DECRBY", 3, run_decrby},
     {"DEL", -2, run_del},
-    {"DISCARD", 1, run_discard, true},
+    {"DISCARD", 1, run_discard, place::outside_queues},
     {"ECHO", 2, run_echo},
-    {"EVAL", -3, run_eval},
-    {"EVALSHA", -3, run_evalsha},
-    {"EXEC", 1, run_exec, true},
+    {"EVAL", -3, run_eval, place::outside_scripts},
+    {"EVALSHA", -3, run_evalsha, place::outside_scripts},
+    {"EXEC", 1, run_exec, place::outside_queues},
     {"EXISTS", -2, run_exists},
     {"EXPIRE", -3, run_expire},
     {"FLUSHALL", -1, run_flush},
@@ -35,22 +35,22 @@ constexpr std::array<command, 39> table{{
     {"LPUSH", -3, run_lpush},
     {"LRANGE", 4, run_lrange},
     {"LTRIM", 4, run_ltrim},
-    {"MULTI", 1, run_multi, true},
+    {"MULTI", 1, run_multi, place::outside_queues},
     {"PERSIST", 2, run_persist},
     {"PEXPIRE", -3, run_pexpire},
     {"PING", -1, run_ping},
     {"PTTL", 2, run_pttl},
     {"RPUSH", -3, run_rpush},
     {"SCAN", -2, run_scan},
-    {"SCRIPT", -2, run_script},
+    {"SCRIPT", -2, run_script, place::outside_scripts},
     {"SELECT", 2, run_select},
     {"SET", -3, run_set},
     {"TIME", 1, run_time},
     {"TTL", 2, run_ttl},
     {"TYPE", 2, run_type},
     {"UNLINK", -2, run_del},
-    {"UNWATCH", 1, run_unwatch},
-    {"WATCH", -2, run_watch, true},
+    {"UNWATCH", 1, run_unwatch, place::outside_scripts},
+    {"WATCH", -2, run_watch, place::outside_queues},
 }};
 static_assert(std::is_sorted(table.begin(), table.end(),
                              [](const command& a, const command& b) { return a.name < b.name; }));
@@ -58,11 +58,6 @@ static_assert(std::is_sorted(table.begin(), table.end(),
 constexpr std::size_t longest_name = 8;
 
 char to_capital(char c) noexcept { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
-
-bool fits(const command& which, std::size_t words) noexcept {
-    const auto least = static_cast<std::size_t>(which.arity < 0 ? -which.arity : which.arity);
-    return which.arity < 0 ? words >= least : words == least;
-}
 
 wire::reply refuse_unknown(const call& which) {
     std::string text = "ERR unknown command '";
@@ -75,11 +70,11 @@ wire::reply refuse_unknown(const call& which) {
 
 wire::reply run_or_queue(call& which, std::string_view raw) {
     const command* found = find_command(which.word(0));
-    if (found == nullptr || !fits(*found, which.words.size())) {
+    if (found == nullptr || !found->takes(which.words.size())) {
         which.by.refused = which.by.queueing;
         return found == nullptr ? refuse_unknown(which) : refuse_arity(found->name);
     }
-    if (!which.by.queueing || found->immediate) return found->run(which);
+    if (!which.by.queueing || found->where == place::outside_queues) return found->run(which);
     which.by.queued.append(raw);
     ++which.by.queued_count;
     return make_status("QUEUED");

@@ -15,8 +15,16 @@ struct call {
     state& server;
     client& by;
     const word_list& words;  ///< its name first
+    bool in_script = false;  ///< replies have the shapes of protocol 2
 
     std::string_view word(std::size_t index) const noexcept { return words[index]; }
+};
+
+/// Where a command may be used.
+enum class place : std::uint8_t {
+    anywhere,
+    outside_scripts,
+    outside_queues,  ///< nor in scripts: never queued after MULTI
 };
 
 using handler = wire::reply (*)(call& which);
@@ -25,7 +33,12 @@ struct command {
     std::string_view name;  ///< in capitals
     int arity;              ///< with the name; negative: at least that many
     handler run;
-    bool immediate = false;  ///< not queued after MULTI
+    place where = place::anywhere;
+
+    bool takes(std::size_t words) const noexcept {
+        const auto least = static_cast<std::size_t>(arity < 0 ? -arity : arity);
+        return arity < 0 ? words >= least : words == least;
+    }
 };
 
 /// Null where there is no such command. Case does not matter.

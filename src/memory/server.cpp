@@ -65,7 +65,9 @@ std::shared_ptr<server> server::named(std::string_view name) {
     return fork_guard::instance().named(name);
 }
 
-server::server(clocks from) : state_(from) { fork_guard::instance().add(*this); }
+server::server(clocks from, script_limits bounds) : state_(from, bounds) {
+    fork_guard::instance().add(*this);
+}
 
 server::~server() { fork_guard::instance().remove(*this); }
 

@@ -18,7 +18,7 @@ public:
     /// one, which lives as long as it is held. Thread-safe.
     static std::shared_ptr<server> named(std::string_view name);
 
-    explicit server(clocks from = {});
+    explicit server(clocks from = {}, script_limits bounds = {});
     server(const server&) = delete;
     server& operator=(const server&) = delete;
     ~server();

@@ -4,22 +4,26 @@
 
 #include <bitset>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "memory/clocks.hpp"
 #include "memory/keyspace.hpp"
 #include "memory/request.hpp"
+#include "memory/script_engine.hpp"
 
 namespace redislock::memory {
 
 inline constexpr std::size_t max_twins = 64;
 
 struct state {
-    explicit state(clocks from) noexcept : clock(from) {}
+    state(clocks from, script_limits bounds) noexcept : clock(from), limits(bounds) {}
 
     frozen_clock clock;
     keyspace keys{clock};
     std::bitset<max_twins> forgotten;  ///< scripts that SCRIPT FLUSH took away, by place in the table
+    script_limits limits;
+    std::unique_ptr<script_engine> scripts;  ///< of all scripts that have no twin; made when needed
     std::int64_t last_client = 0;
     std::int64_t clients = 0;
     // Scratch space, so that parsing allocates nothing in the long run.

@@ -14,7 +14,15 @@ LAYERS = [["types"], ["wire"], ["engine"], ["accounts", "locks"], ["memory"], ["
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # Libraries, and the one layer that may name their headers.
-HOMES = {"hiredis": "wire", "openssl": "wire", "pybind11": "bindings", "Python.h": "bindings"}
+HOMES = {
+    "hiredis": "wire",
+    "openssl": "wire",
+    "pybind11": "bindings",
+    "Python.h": "bindings",
+    "lua.h": "memory",
+    "lualib.h": "memory",
+    "lauxlib.h": "memory",
+}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
 
@@ -28,7 +36,9 @@ def faults_of(layer, text):
         elif quoted and used != layer and RANK[used] >= RANK[layer]:
             yield f"{layer} includes {quoted}"
         for library, home in HOMES.items():
-            if (quoted or angled).startswith((library, f"{home}/{library}.")) and layer != home:
+            if (quoted or angled).startswith(
+                (library, f"{home}/{library.removesuffix('.h')}.")
+            ) and layer != home:
                 yield f"{layer} includes {quoted or angled}"
 
 
@@ -66,6 +76,8 @@ def test_a_layer_includes_only_what_stands_left_of_it(layer):
         ("engine", '#include "wire/hiredis.hpp"'),
         ("bindings", "#include <openssl/ssl.h>"),
         ("load", "#include <pybind11/pybind11.h>"),
+        ("bindings", "#include <lua.h>"),
+        ("load", '#include "memory/lua.hpp"'),
         ("types", '#include "elsewhere/thing.hpp"'),
     ],
 )
