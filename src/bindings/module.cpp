@@ -31,4 +31,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     register_histogram(m);
     register_load(m);
     register_race(m);
+    register_memory(m);
 }

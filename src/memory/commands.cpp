@@ -11,7 +11,7 @@ namespace redislock::memory {
 namespace {
 
 // In the order of their names, for the binary search.
-constexpr std::array<command, 39> table{{
+constexpr std::array<command, 61> table{{
     {"CLIENT", -2, run_client, place::outside_scripts},
     {"CONFIG", -2, run_config, place::outside_scripts},
     {"DBSIZE", 1, run_dbsize},
@@ -28,6 +28,14 @@ constexpr std::array<command, 39> table{{
     {"FLUSHALL", -1, run_flush},
     {"FLUSHDB", -1, run_flush},
     {"GET", 2, run_get},
+    {"HDEL", -3, run_hdel},
+    {"HEXISTS", 3, run_hexists},
+    {"HGET", 3, run_hget},
+    {"HGETALL", 2, run_hgetall},
+    {"HINCRBY", 4, run_hincrby},
+    {"HLEN", 2, run_hlen},
+    {"HMGET", -3, run_hmget},
+    {"HSET", -4, run_hset},
     {"INCR", 2, run_incr},
     {"INCRBY", 3, run_incrby},
     {"INFO", -1, run_info},
@@ -35,9 +43,12 @@ constexpr std::array<command, 39> table{{
     {"LPUSH", -3, run_lpush},
     {"LRANGE", 4, run_lrange},
     {"LTRIM", 4, run_ltrim},
+    {"MGET", -2, run_mget},
     {"MULTI", 1, run_multi, place::outside_queues},
     {"PERSIST", 2, run_persist},
     {"PEXPIRE", -3, run_pexpire},
+    {"PEXPIREAT", -3, run_pexpireat},
+    {"PEXPIRETIME", 2, run_pexpiretime},
     {"PING", -1, run_ping},
     {"PTTL", 2, run_pttl},
     {"RPUSH", -3, run_rpush},
@@ -51,11 +62,22 @@ constexpr std::array<command, 39> table{{
     {"UNLINK", -2, run_del},
     {"UNWATCH", 1, run_unwatch, place::outside_scripts},
     {"WATCH", -2, run_watch, place::outside_queues},
+    {"ZADD", -4, run_zadd},
+    {"ZCARD", 2, run_zcard},
+    {"ZCOUNT", 4, run_zcount},
+    {"ZINCRBY", 4, run_zincrby},
+    {"ZPOPMIN", -2, run_zpopmin},
+    {"ZRANGE", -4, run_zrange},
+    {"ZRANGEBYSCORE", -4, run_zrangebyscore},
+    {"ZRANK", 3, run_zrank},
+    {"ZREM", -3, run_zrem},
+    {"ZREMRANGEBYSCORE", 4, run_zremrangebyscore},
+    {"ZSCORE", 3, run_zscore},
 }};
 static_assert(std::is_sorted(table.begin(), table.end(),
                              [](const command& a, const command& b) { return a.name < b.name; }));
 
-constexpr std::size_t longest_name = 8;
+constexpr std::size_t longest_name = 16;
 
 char to_capital(char c) noexcept { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
 

@@ -1,4 +1,5 @@
 // Commands on keys of whatever type: removal, expiry, SCAN.
+#include <array>
 #include <optional>
 #include <string>
 
@@ -17,23 +18,29 @@ wire::reply time_left(call& which, nanos unit, nanos rounding) {
     return make_integer((found->expires_at - which.server.clock.now() + rounding) / unit);
 }
 
+// What is due already is removed.
+wire::reply expire_at(call& which, std::int64_t left, nanos when) {
+    const auto key = which.word(1);
+    entry* found = which.server.keys.find(key);
+    if (found == nullptr) return make_integer(0);
+    if (left <= 0) which.server.keys.erase(key);
+    else which.server.keys.expire_at(key, *found, when);
+    return make_integer(1);
+}
+
 wire::reply expire(call& which, std::string_view name, nanos unit) {
     const auto duration = parse_number(which.word(2));
     if (!duration) return make_failure(not_an_integer);
     if (which.words.size() > 3) return make_failure("ERR Unsupported option " + std::string(which.word(3)));
     const auto when = which.server.clock.after(*duration, unit);
     if (!when) return make_failure("ERR invalid expire time in '" + std::string(name) + "' command");
-    const auto key = which.word(1);
-    entry* found = which.server.keys.find(key);
-    if (found == nullptr) return make_integer(0);
-    if (*duration <= 0) which.server.keys.erase(key);
-    else which.server.keys.expire_at(key, *found, *when);
-    return make_integer(1);
+    return expire_at(which, *duration, *when);
 }
 
 std::string_view type_of(entry* which) noexcept {
     if (which == nullptr) return "none";
-    return which->text() != nullptr ? "string" : "list";
+    static constexpr std::array<std::string_view, 4> names{"string", "list", "hash", "zset"};
+    return names[which->value.index()];
 }
 
 struct scan_options {
@@ -89,6 +96,27 @@ wire::reply run_ttl(call& which) { return time_left(which, second, second / 2); 
 wire::reply run_pexpire(call& which) { return expire(which, "pexpire", millisecond); }
 
 wire::reply run_expire(call& which) { return expire(which, "expire", second); }
+
+wire::reply run_pexpireat(call& which) {
+    const auto given = parse_number(which.word(2));
+    if (!given) return make_failure(not_an_integer);
+    if (which.words.size() > 3) return make_failure("ERR Unsupported option " + std::string(which.word(3)));
+    std::int64_t left = 0;
+    const std::int64_t now = which.server.clock.wall() / millisecond;
+    const auto when = *given >= 0 && !__builtin_sub_overflow(*given, now, &left)
+                          ? which.server.clock.after(left, millisecond)
+                          : std::nullopt;
+    if (!when) return make_failure("ERR invalid expire time in 'pexpireat' command");
+    return expire_at(which, left, *when);
+}
+
+wire::reply run_pexpiretime(call& which) {
+    entry* found = which.server.keys.find(which.word(1));
+    if (found == nullptr) return make_integer(-2);
+    if (found->expires_at == never) return make_integer(-1);
+    const nanos left = found->expires_at - which.server.clock.now();
+    return make_integer((which.server.clock.wall() + left + millisecond / 2) / millisecond);
+}
 
 wire::reply run_persist(call& which) {
     const auto key = which.word(1);

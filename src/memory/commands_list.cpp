@@ -1,20 +1,11 @@
 // Commands on lists, as far as a bounded history needs them.
 #include <algorithm>
-#include <optional>
 
 #include "memory/handlers.hpp"
 #include "memory/replies.hpp"
 
 namespace redislock::memory {
 namespace {
-
-// Nothing where the key holds another type; null where it does not exist.
-std::optional<text_ring*> list_at(call& which) {
-    entry* found = which.server.keys.find(which.word(1));
-    if (found == nullptr) return nullptr;
-    if (found->list() == nullptr) return std::nullopt;
-    return found->list();
-}
 
 struct range {
     std::size_t first;
@@ -32,7 +23,7 @@ range clip(std::int64_t first, std::int64_t last, std::size_t size) noexcept {
 }
 
 wire::reply push(call& which, std::string& (text_ring::*end)()) {
-    const auto held = list_at(which);
+    const auto held = value_at<text_ring>(which);
     if (!held) return make_failure(wrong_type);
     const auto key = which.word(1);
     text_ring& list = *held != nullptr ? **held : which.server.keys.make_list(key);
@@ -51,7 +42,7 @@ wire::reply run_ltrim(call& which) {
     const auto first = parse_number(which.word(2));
     const auto last = parse_number(which.word(3));
     if (!first || !last) return make_failure(not_an_integer);
-    const auto held = list_at(which);
+    const auto held = value_at<text_ring>(which);
     if (!held) return make_failure(wrong_type);
     text_ring* list = *held;
     if (list == nullptr) return make_ok();
@@ -66,7 +57,7 @@ wire::reply run_ltrim(call& which) {
 }
 
 wire::reply run_llen(call& which) {
-    const auto held = list_at(which);
+    const auto held = value_at<text_ring>(which);
     if (!held) return make_failure(wrong_type);
     return make_integer(*held != nullptr ? static_cast<std::int64_t>((*held)->size()) : 0);
 }
@@ -75,7 +66,7 @@ wire::reply run_lrange(call& which) {
     const auto first = parse_number(which.word(2));
     const auto last = parse_number(which.word(3));
     if (!first || !last) return make_failure(not_an_integer);
-    const auto held = list_at(which);
+    const auto held = value_at<text_ring>(which);
     if (!held) return make_failure(wrong_type);
     const text_ring* list = *held;
     const auto wanted = list != nullptr ? clip(*first, *last, list->size()) : range{0, 0};

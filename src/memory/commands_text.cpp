@@ -15,6 +15,7 @@ struct set_options {
     bool only_new = false;
     bool only_existing = false;
     bool keeps_ttl = false;
+    bool wants_old = false;
     std::string_view duration;  ///< of EX or PX, as given
     nanos unit = 0;             ///< 0: neither was given
     nanos expires_at = never;
@@ -36,6 +37,8 @@ bool take_options(const call& which, set_options& options) {
             options.only_existing = true;
         } else if (is_word(word, "KEEPTTL") && options.unit == 0) {
             options.keeps_ttl = true;
+        } else if (is_word(word, "GET")) {
+            options.wants_old = true;
         } else if (unit != 0 && (options.unit == 0 || options.unit == unit) && !options.keeps_ttl &&
                    i + 1 < which.words.size()) {
             options.unit = unit;
@@ -78,6 +81,16 @@ wire::reply run_get(call& which) {
     return make_text(*found->text());
 }
 
+wire::reply run_mget(call& which) {
+    auto said = make_array(which.words.size() - 1);
+    for (std::size_t i = 1; i < which.words.size(); ++i) {
+        entry* found = which.server.keys.find(which.word(i));
+        const bool is_text = found != nullptr && found->text() != nullptr;
+        said.items.push_back(is_text ? make_text(*found->text()) : make_nil());
+    }
+    return said;
+}
+
 wire::reply run_set(call& which) {
     set_options options;
     if (!take_options(which, options)) return make_failure(syntax_error);
@@ -90,10 +103,15 @@ wire::reply run_set(call& which) {
     }
     const auto key = which.word(1);
     entry* found = which.server.keys.find(key);
-    if (found == nullptr ? options.only_existing : options.only_new) return make_nil();
+    auto old = make_nil();
+    if (options.wants_old && found != nullptr) {
+        if (found->text() == nullptr) return make_failure(wrong_type);
+        old = make_text(*found->text());
+    }
+    if (found == nullptr ? options.only_existing : options.only_new) return old;
     if (options.keeps_ttl && found != nullptr) options.expires_at = found->expires_at;
     which.server.keys.set(key, which.word(2), options.expires_at);
-    return make_ok();
+    return options.wants_old ? old : make_ok();
 }
 
 wire::reply run_incr(call& which) { return add(which, 1); }

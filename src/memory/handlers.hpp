@@ -1,12 +1,24 @@
 // The handlers of all commands, as the command table needs them. Each file defines one family.
 #pragma once
 
+#include <optional>
+
 #include "memory/commands.hpp"
 
 namespace redislock::memory {
 
+/// What the command's key holds; null where it does not exist, nothing where it is of another type.
+template <class Value>
+std::optional<Value*> value_at(call& which) {
+    entry* found = which.server.keys.find(which.word(1));
+    if (found == nullptr) return nullptr;
+    if (found->as<Value>() == nullptr) return std::nullopt;
+    return found->as<Value>();
+}
+
 // commands_text.cpp
 wire::reply run_get(call& which);
+wire::reply run_mget(call& which);
 wire::reply run_set(call& which);
 wire::reply run_incr(call& which);
 wire::reply run_decr(call& which);
@@ -20,6 +32,31 @@ wire::reply run_ltrim(call& which);
 wire::reply run_llen(call& which);
 wire::reply run_lrange(call& which);
 
+// commands_hash.cpp
+wire::reply run_hset(call& which);
+wire::reply run_hget(call& which);
+wire::reply run_hmget(call& which);
+wire::reply run_hgetall(call& which);
+wire::reply run_hdel(call& which);
+wire::reply run_hlen(call& which);
+wire::reply run_hexists(call& which);
+wire::reply run_hincrby(call& which);
+
+// commands_sorted_set.cpp
+wire::reply run_zadd(call& which);
+wire::reply run_zincrby(call& which);
+wire::reply run_zrem(call& which);
+wire::reply run_zscore(call& which);
+wire::reply run_zcard(call& which);
+wire::reply run_zrank(call& which);
+wire::reply run_zpopmin(call& which);
+
+// commands_score_range.cpp
+wire::reply run_zrange(call& which);
+wire::reply run_zrangebyscore(call& which);
+wire::reply run_zcount(call& which);
+wire::reply run_zremrangebyscore(call& which);
+
 // commands_key.cpp
 wire::reply run_del(call& which);
 wire::reply run_exists(call& which);
@@ -28,6 +65,8 @@ wire::reply run_pttl(call& which);
 wire::reply run_ttl(call& which);
 wire::reply run_pexpire(call& which);
 wire::reply run_expire(call& which);
+wire::reply run_pexpireat(call& which);
+wire::reply run_pexpiretime(call& which);
 wire::reply run_persist(call& which);
 wire::reply run_scan(call& which);
 wire::reply run_dbsize(call& which);

@@ -39,10 +39,6 @@ void keyspace::set(std::string_view key, std::string_view text, nanos expires_at
     if (expires_at != never) sweep_a_little(expires_at);
 }
 
-text_ring& keyspace::make_list(std::string_view key) {
-    return entries_[std::string(key)].value.emplace<text_ring>();
-}
-
 bool keyspace::erase(std::string_view key) {
     if (find(key) == nullptr) return false;
     entries_.erase(entries_.find(key));

@@ -1,29 +1,55 @@
-// The keys of the miniature server: texts and lists, their expiry, and who watches them. Knows no
-// commands and no locks.
+// The keys of the miniature server: texts, lists, hashes and sorted sets, their expiry, and who watches them.
+// Knows no commands and no locks.
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "memory/clocks.hpp"
+#include "memory/sorted_set.hpp"
+#include "memory/text_hash.hpp"
 #include "memory/text_ring.hpp"
 
 namespace redislock::memory {
 
+using hash_table = by_text<std::string>;
+
 /// What a key holds.
 struct entry {
-    std::variant<std::string, text_ring> value;
+    // The larger ones in boxes, so that they make no entry larger.
+    std::variant<std::string, text_ring, std::unique_ptr<hash_table>, std::unique_ptr<sorted_set>> value;
     nanos expires_at = never;
 
     std::string* text() noexcept { return std::get_if<std::string>(&value); }
     text_ring* list() noexcept { return std::get_if<text_ring>(&value); }
+    template <class Value>
+    Value* as() noexcept {
+        if constexpr (is_boxed<Value>) {
+            auto* box = std::get_if<std::unique_ptr<Value>>(&value);
+            return box != nullptr ? box->get() : nullptr;
+        } else {
+            return std::get_if<Value>(&value);
+        }
+    }
+    template <class Value>
+    Value& become() {
+        if constexpr (is_boxed<Value>) {
+            return *value.template emplace<std::unique_ptr<Value>>(std::make_unique<Value>());
+        } else {
+            return value.template emplace<Value>();
+        }
+    }
+
+private:
+    template <class Value>
+    static constexpr bool is_boxed = std::is_same_v<Value, hash_table> || std::is_same_v<Value, sorted_set>;
 };
 
 /// Told that a key which it watches was changed, removed or has expired.
@@ -46,8 +72,12 @@ public:
     entry* find(std::string_view key);
     /// Stores a text in place of whatever was there; `expires_at` may be `never`.
     void set(std::string_view key, std::string_view text, nanos expires_at = never);
-    /// A new list; the key must not exist.
-    text_ring& make_list(std::string_view key);
+    /// An empty list, hash or sorted set; the key must not exist.
+    template <class Value>
+    Value& make(std::string_view key) {
+        return entries_[std::string(key)].template become<Value>();
+    }
+    text_ring& make_list(std::string_view key) { return make<text_ring>(key); }
     /// True if there was something to remove.
     bool erase(std::string_view key);
     void clear();
@@ -72,23 +102,14 @@ public:
     }
 
 private:
-    struct text_hash {
-        using is_transparent = void;
-        // Not noexcept: then libstdc++ keeps the hash in each node, and need not read every key again
-        // to grow, to sweep or to tell two keys apart.
-        std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
-    };
-    template <class Value>
-    using by_key = std::unordered_map<std::string, Value, text_hash, std::equal_to<>>;
-
     bool expired(const entry& which) { return which.expires_at != never && which.expires_at <= clock_.now(); }
     void touch_watched(std::string_view key);
     void sweep_a_little(nanos expires_at);
     void sweep_bucket(std::size_t bucket);
 
     frozen_clock& clock_;
-    by_key<entry> entries_;
-    by_key<std::vector<watcher*>> watchers_;
+    by_text<entry> entries_;
+    by_text<std::vector<watcher*>> watchers_;
     std::size_t sweep_at_ = 0;  // the bucket that is looked at next
     nanos first_due_ = never;   // nothing expires before; the next sweep begins then
     nanos next_due_ = never;    // the same, for the sweep after this one

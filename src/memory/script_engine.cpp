@@ -1,7 +1,7 @@
 #include "memory/script_engine.hpp"
 
+#include <algorithm>
 #include <cstdlib>
-#include <unordered_map>
 
 #include "memory/decimals.hpp"
 #include "memory/replies.hpp"
@@ -14,11 +14,6 @@ namespace {
 
 constexpr int steps_between_looks = 100'000;  // at the clock; well below a millisecond
 constexpr std::string_view no_memory = "ERR not enough memory for this script";
-
-struct text_hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
-};
 
 void push_list(lua_State* lua, script_engine::texts which) {
     lua_createtable(lua, static_cast<int>(which.size()), 0);
@@ -81,7 +76,7 @@ struct script_engine::native {
     script_limits limits;
     std::size_t used = 0;
     nanos ends_at = never;
-    std::unordered_map<std::string, int, text_hash, std::equal_to<>> known;  // by SHA1: a reference
+    by_text<int> known;  // by SHA1: a reference
     lua_State* lua = nullptr;
 };
 
