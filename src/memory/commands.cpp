@@ -11,7 +11,7 @@ namespace redislock::memory {
 namespace {
 
 // In the order of their names, for the binary search.
-constexpr std::array<command, 61> table{{
+constexpr std::array<command, 63> table{{
     {"CLIENT", -2, run_client, place::outside_scripts},
     {"CONFIG", -2, run_config, place::outside_scripts},
     {"DBSIZE", 1, run_dbsize},
@@ -51,6 +51,8 @@ constexpr std::array<command, 61> table{{
     {"PEXPIRETIME", 2, run_pexpiretime},
     {"PING", -1, run_ping},
     {"PTTL", 2, run_pttl},
+    {"PUBLISH", 3, run_publish},
+    {"PUBSUB", -2, run_pubsub},
     {"RPUSH", -3, run_rpush},
     {"SCAN", -2, run_scan},
     {"SCRIPT", -2, run_script, place::outside_scripts},

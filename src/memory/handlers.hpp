@@ -79,6 +79,10 @@ wire::reply run_multi(call& which);
 wire::reply run_exec(call& which);
 wire::reply run_discard(call& which);
 
+// commands_publish.cpp
+wire::reply run_publish(call& which);
+wire::reply run_pubsub(call& which);
+
 // scripts.cpp
 wire::reply run_eval(call& which);
 wire::reply run_evalsha(call& which);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "memory/memory_subscription.hpp"
+
 namespace redislock::memory {
 
 memory_channel::memory_channel(engine::loop& loop, std::shared_ptr<server> home, const std::string& name)
@@ -61,6 +63,11 @@ memory_backend::memory_backend(engine::loop& loop, std::shared_ptr<server> home,
 
 std::unique_ptr<engine::channel> memory_backend::make_exclusive() {
     return std::make_unique<memory_channel>(loop_, home_, name_);
+}
+
+std::unique_ptr<engine::subscription> memory_backend::subscribe(std::string channel,
+                                                                engine::subscriber& who) {
+    return std::make_unique<memory_subscription>(loop_, home_, std::move(channel), who);
 }
 
 }  // namespace redislock::memory

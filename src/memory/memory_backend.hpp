@@ -47,10 +47,7 @@ public:
 
     engine::channel& shared() override { return shared_; }
     std::unique_ptr<engine::channel> make_exclusive() override;
-    std::unique_ptr<engine::subscription> subscribe(std::string /*channel*/,
-                                                    engine::subscriber& /*who*/) override {
-        return nullptr;
-    }
+    std::unique_ptr<engine::subscription> subscribe(std::string channel, engine::subscriber& who) override;
     std::uint32_t max_exclusive() const noexcept override { return max_exclusive_; }
     std::string name() const override { return name_; }
 

@@ -41,12 +41,20 @@ public:
 
 private:
     fork_guard() {
-        pthread_atfork([] { instance().hold(); }, [] { instance().let_go(); }, [] { instance().let_go(); });
+        pthread_atfork([] { instance().hold(); }, [] { instance().let_go(); },
+                       [] {
+                           instance().forget_subscribers();
+                           instance().let_go();
+                       });
     }
     void hold() {
         names_mutex_.lock();
         mutex_.lock();
         for (server* each : servers_) each->mutex_.lock();
+    }
+    // In a child: they are the parent's, and their loops are not to be woken from here.
+    void forget_subscribers() {
+        for (server* each : servers_) each->state_.subscribers.clear();
     }
     void let_go() {
         for (server* each : servers_) each->mutex_.unlock();
@@ -85,6 +93,18 @@ session::~session() {
 
 void turn::execute(session& by, std::string_view bytes, std::vector<wire::reply>& replies) {
     memory::execute(state_, by.client_, bytes, replies);
+}
+
+void turn::subscribe(std::string_view channel, inbox& where) {
+    state_.subscribers.try_emplace(std::string(channel)).first->second.push_back(&where);
+}
+
+// Not there any more where the process was forked meanwhile.
+void turn::unsubscribe(std::string_view channel, inbox& where) noexcept {
+    const auto found = state_.subscribers.find(channel);
+    if (found == state_.subscribers.end()) return;
+    std::erase(found->second, &where);
+    if (found->second.empty()) state_.subscribers.erase(found);
 }
 
 }  // namespace redislock::memory

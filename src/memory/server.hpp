@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "memory/inbox.hpp"
 #include "memory/state.hpp"
 #include "wire/reply.hpp"
 
@@ -56,6 +57,11 @@ public:
 
     /// Runs all commands in `bytes` and appends their replies. The session is one of this server's.
     void execute(session& by, std::string_view bytes, std::vector<wire::reply>& replies);
+
+    /// From now on what is published on the channel is put there, until `unsubscribe`.
+    void subscribe(std::string_view channel, inbox& where);
+    void unsubscribe(std::string_view channel, inbox& where) noexcept;
+    inbox::contents take(inbox& from) noexcept { return from.take(); }
 
 private:
     std::scoped_lock<std::mutex> lock_;

@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "memory/clocks.hpp"
+#include "memory/inbox.hpp"
 #include "memory/keyspace.hpp"
 #include "memory/request.hpp"
 #include "memory/script_engine.hpp"
@@ -23,7 +25,8 @@ struct state {
     keyspace keys{clock};
     std::bitset<max_twins> forgotten;  ///< scripts that SCRIPT FLUSH took away, by place in the table
     script_limits limits;
-    std::unique_ptr<script_engine> scripts;  ///< of all scripts that have no twin; made when needed
+    std::unique_ptr<script_engine> scripts;    ///< of all scripts that have no twin; made when needed
+    by_text<std::vector<inbox*>> subscribers;  ///< by channel; none is empty
     std::int64_t last_client = 0;
     std::int64_t clients = 0;
     // Scratch space, so that parsing allocates nothing in the long run.
