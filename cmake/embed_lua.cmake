@@ -1,5 +1,6 @@
 # Run at build time (cmake -P): writes HEADER, which holds each FOLDER/*.lua as a constant of type
 # redislock::engine::script, named like the file, with the SHA1 under which a server knows it.
+# A line "-- include NAME" stands for the file NAME.lua beside it.
 # A file's bytes are passed through quoted variables only, where neither semicolons, brackets nor
 # backslashes mean anything.
 
@@ -22,6 +23,13 @@ foreach(path IN LISTS paths)
   if(NOT sha1 STREQUAL read_sha1)
     message(FATAL_ERROR "${path}: holds bytes that cannot be embedded (a NUL?)")
   endif()
+  string(REGEX MATCHALL "-- include [a-z_]+\n" includes "${body}")
+  foreach(line IN LISTS includes)
+    string(REGEX REPLACE "-- include ([a-z_]+)\n" "\\1" other "${line}")
+    file(READ "${FOLDER}/${other}.lua" part)
+    string(REPLACE "${line}" "${part}" body "${body}")
+  endforeach()
+  string(SHA1 sha1 "${body}")
   string(FIND "${body}" ")lua\"" end)
   if(NOT end EQUAL -1)
     message(FATAL_ERROR "${path}: ends the raw string that holds it, with )lua\"")

@@ -1,0 +1,33 @@
+-- Makes a lock that was handed over one's own, for a lease of its own. Never takes a lock that is not
+-- the caller's already: it may arrive late.
+--
+-- KEYS  the six keys of each lock (queue.lua)
+-- ARGV  1 token, 2 lease in ms, 0 for none, 3 kind, 4 the process's channel
+-- reply 'held FENCE[,FENCE...]' | 'lost': it keeps its place in line
+-- include queue
+
+local token, lease, kind = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local fences = {}
+for first = 1, #KEYS, keys_a_lock do
+  local lock = keys_at(first)
+  if not holds(lock, kind, token) then break end
+  fences[#fences + 1] = fence_of(lock, kind, token)
+end
+local all = #fences == #KEYS / keys_a_lock
+for first = 1, #KEYS, keys_a_lock do
+  local lock = keys_at(first)
+  if all then
+    keep_for(lock, kind, token, lease)
+    dequeue(lock, token)
+  else
+    local wish = wish_of(lock, token)
+    if wish then
+      wish.handed = false
+      keep_wish(lock, token, wish)
+      say_alive(lock, ARGV[4])
+    end
+  end
+end
+if not all then return 'lost' end
+forget_wait(token)
+return 'held ' .. table.concat(fences, ',')

@@ -1,0 +1,270 @@
+-- What the scripts of locks share: who holds a lock, who waits for it, and handing it on. Put in
+-- front of a script by a line "-- include queue".
+--
+-- A lock is six keys in one slot. `name` is what the lock is called: of a mutex the holder's token,
+-- as redis-py stores it; of a semaphore or a read-write lock a sorted set of tokens by the
+-- millisecond at which their leases end. Beside it: `queue`, the waiters' tokens by ticket;
+-- `waiters`, what each of them wants; `alive`, the processes that wait by when they last said so;
+-- `fence`, the last fencing token; `holders`, kind and fence of each holder in a sorted set.
+--
+-- Kinds: m a mutex, p one of a semaphore's permits, r a reader, w a writer.
+local keys_a_lock = 6
+local handed_lease = 300   -- ms in which a lock that was handed over must be claimed
+local alive_within = 750   -- ms since a process last said that it waits
+local forgotten_after = 10000
+local fence_lives = 86400000
+
+local time = redis.call('TIME')
+local now_us = time[1] * 1000000 + time[2]
+local now = math.floor(now_us / 1000)
+
+local function integer(number) return string.format('%.0f', number) end
+
+local function keys_at(first)
+  return {name = KEYS[first], queue = KEYS[first + 1], waiters = KEYS[first + 2],
+          alive = KEYS[first + 3], fence = KEYS[first + 4], holders = KEYS[first + 5]}
+end
+
+-- The same as in locks/keys.cpp, for locks that only another waiter named.
+local function keys_of(name)
+  local open = string.find(name, '{', 1, true)
+  local close = open and string.find(name, '}', open + 1, true)
+  local side = ((close and close > open + 1) and name or '{' .. name .. '}') .. ':redislock:'
+  return {name = name, queue = side .. 'queue', waiters = side .. 'waiters', alive = side .. 'alive',
+          fence = side .. 'fence', holders = side .. 'holders'}
+end
+
+-- Owners are the part of our tokens in front of the slash: "host:pid:nonce:who".
+local function owner_of(token) return string.match(token, '^([^/]+:[^/]+)/') end
+local function waits_of(owner)
+  local process, who = string.match(owner, '^([^:]*:[^:]*:[^:]*):(.+)$')
+  return process and 'redislock:waits:' .. process, who
+end
+
+local function forget_wait(token)
+  local owner = owner_of(token)
+  local key, who = waits_of(owner or '')
+  if key then
+    local edge = redis.pcall('HGET', key, who)
+    if type(edge) == 'string' and string.find(edge, token, 1, true) then redis.pcall('HDEL', key, who) end
+  end
+end
+
+-- ---- who holds it
+
+-- Leases that have ended are no longer held.
+local function clear_ended(lock)
+  local ended = redis.call('ZRANGEBYSCORE', lock.name, '-inf', now)
+  for _, token in ipairs(ended) do redis.call('HDEL', lock.holders, token) end
+  if #ended > 0 then redis.call('ZREMRANGEBYSCORE', lock.name, '-inf', now) end
+end
+
+local function holds(lock, kind, token)
+  if kind == 'm' then return redis.call('GET', lock.name) == token end
+  local ends = redis.call('ZSCORE', lock.name, token)
+  return ends and tonumber(ends) > now
+end
+
+local function writing(lock)
+  local first = redis.call('ZRANGE', lock.name, 0, 0)[1]
+  local how = first and redis.call('HGET', lock.holders, first)
+  return how and string.sub(how, 1, 1) == 'w'
+end
+
+local function free(lock, kind, limit)
+  if kind == 'm' then return redis.call('EXISTS', lock.name) == 0 end
+  clear_ended(lock)
+  local count = redis.call('ZCARD', lock.name)
+  if kind == 'p' then return count < limit end
+  if kind == 'w' then return count == 0 end
+  return count == 0 or not writing(lock)
+end
+
+-- The larger of the last one plus one and the server's time, so that it grows also after the key
+-- was lost, and after a failover that took longer than the clocks differ.
+local function next_fence(lock)
+  local last = tonumber(redis.call('GET', lock.fence) or 0) or 0
+  local fence = integer(math.max(last + 1, now_us))
+  redis.call('SET', lock.fence, fence, 'PX', fence_lives)
+  return fence
+end
+
+-- A key of leases lives as long as the longest of them.
+local function outlive(lock, lease)
+  if lease == 0 then
+    redis.call('PERSIST', lock.name)
+    redis.call('PERSIST', lock.holders)
+  else
+    local left = redis.call('PTTL', lock.name)
+    if left >= 0 and left < lease then redis.call('PEXPIRE', lock.name, lease) end
+    left = redis.call('PTTL', lock.holders)
+    if left >= 0 and left < lease then redis.call('PEXPIRE', lock.holders, lease) end
+  end
+end
+
+local function keep_for(lock, kind, token, lease)
+  if kind == 'm' then
+    if lease == 0 then redis.call('PERSIST', lock.name) else redis.call('PEXPIRE', lock.name, lease) end
+  else
+    redis.call('ZADD', lock.name, 'XX', lease == 0 and 'inf' or integer(now + lease), token)
+    outlive(lock, lease)
+  end
+end
+
+local function take(lock, kind, token, lease)
+  local fence = next_fence(lock)
+  if kind == 'm' then
+    if lease == 0 then redis.call('SET', lock.name, token)
+    else redis.call('SET', lock.name, token, 'PX', integer(lease)) end
+  else
+    local fresh = redis.call('EXISTS', lock.name) == 0
+    redis.call('ZADD', lock.name, lease == 0 and 'inf' or integer(now + lease), token)
+    redis.call('HSET', lock.holders, token, kind .. ' ' .. fence)
+    if fresh and lease > 0 then
+      redis.call('PEXPIRE', lock.name, lease)
+      redis.call('PEXPIRE', lock.holders, lease)
+    else
+      outlive(lock, lease)
+    end
+  end
+  return fence
+end
+
+local function fence_of(lock, kind, token)
+  if kind == 'm' then return redis.call('GET', lock.fence) or '0' end
+  return string.sub(redis.call('HGET', lock.holders, token) or 'm 0', 3)
+end
+
+local function drop(lock, kind, token)
+  if kind == 'm' then
+    redis.call('DEL', lock.name)
+  else
+    redis.call('ZREM', lock.name, token)
+    redis.call('HDEL', lock.holders, token)
+  end
+end
+
+-- ---- who waits for it
+
+-- What a waiter wants, as kept in `waiters`: "kind limit id handed channel", and for several locks at
+-- once their names, each behind its length.
+local function wish_of(lock, token)
+  local text = redis.call('HGET', lock.waiters, token)
+  if not text then return nil end
+  local kind, limit, id, handed, channel, names = string.match(text, '^(%a) (%d+) (%d+) (%d) (%S+) ?(.*)$')
+  if not kind then return nil end
+  return {kind = kind, limit = tonumber(limit), id = id, handed = handed == '1', channel = channel, names = names}
+end
+
+local function keep_wish(lock, token, wish)
+  redis.call('HSET', lock.waiters, token, wish.kind .. ' ' .. integer(wish.limit) .. ' ' .. wish.id .. ' '
+      .. (wish.handed and '1' or '0') .. ' ' .. wish.channel .. ' ' .. wish.names)
+end
+
+local function all_names(packed)
+  local names, at = {}, 1
+  while at <= #packed do
+    local colon = string.find(packed, ':', at, true)
+    local length = tonumber(string.sub(packed, at, colon - 1))
+    names[#names + 1] = string.sub(packed, colon + 1, colon + length)
+    at = colon + length + 1
+  end
+  return names
+end
+
+local function say_alive(lock, channel)
+  redis.call('ZADD', lock.alive, now, channel)
+  redis.call('PEXPIRE', lock.alive, 60000)
+  redis.call('PEXPIRE', lock.queue, 60000)
+  redis.call('PEXPIRE', lock.waiters, 60000)
+end
+
+-- A retry keeps its ticket. Without one: behind everybody, also where the clock was set back.
+local function enqueue(lock, token, wish, ticket)
+  if ticket == 0 then
+    local last = redis.call('ZRANGE', lock.queue, -1, -1, 'WITHSCORES')[2]
+    ticket = math.max(now_us, last and tonumber(last) + 1 or 0)
+  end
+  redis.call('ZADD', lock.queue, 'NX', integer(ticket), token)
+  keep_wish(lock, token, wish)
+  say_alive(lock, wish.channel)
+  return integer(redis.call('ZSCORE', lock.queue, token))
+end
+
+local function dequeue(lock, token)
+  if redis.call('ZREM', lock.queue, token) == 1 then redis.call('HDEL', lock.waiters, token) end
+end
+
+local function tell(wish, words) redis.pcall('PUBLISH', wish.channel, wish.id .. ' ' .. words) end
+
+-- Several locks at once: all of them, or none and the place in line moves to one that is taken.
+local function hand_all(lock, token, wish)
+  local names = all_names(wish.names)
+  for _, name in ipairs(names) do
+    local other = keys_of(name)
+    if not free(other, 'm', 0) then
+      if name ~= lock.name then
+        local ticket = redis.call('ZSCORE', lock.queue, token)
+        dequeue(lock, token)
+        enqueue(other, token, wish, tonumber(ticket))
+        tell(wish, 'moved ' .. integer(now) .. ' ' .. name)
+        return 'moved'
+      end
+      return 'taken'
+    end
+  end
+  local fences = {}
+  for i, name in ipairs(names) do fences[i] = take(keys_of(name), 'm', token, handed_lease) end
+  return table.concat(fences, ',')
+end
+
+-- Gives a lock to those who are first in line, for a short time in which they must claim it. Who
+-- said nothing for a while, or did not claim what was handed to it, is passed over and keeps its
+-- place. `own` is who calls, who needs not be told: its fence is returned if it was its turn.
+local function hand_over(lock, own, own_lease)
+  local own_fence
+  local page = 0
+  while true do
+    local tokens = redis.call('ZRANGE', lock.queue, page, page + 63)
+    if #tokens == 0 then return own_fence end
+    page = page + 64
+    for _, token in ipairs(tokens) do
+      local wish = wish_of(lock, token)
+      if not wish then
+        redis.call('ZREM', lock.queue, token)
+        page = page - 1
+      else
+        local seen = tonumber(redis.call('ZSCORE', lock.alive, wish.channel) or 0)
+        local held = holds(lock, wish.kind, token)
+        if wish.handed and not held then  -- it did not come for it in time
+          wish.handed = false
+          keep_wish(lock, token, wish)
+          if token ~= own then
+            redis.call('ZREM', lock.alive, wish.channel)
+            seen = 0
+          end
+        end
+        if now - seen > forgotten_after and seen ~= 0 then
+          dequeue(lock, token)
+          forget_wait(token)
+          page = page - 1
+        elseif now - seen <= alive_within and not held then
+          if not free(lock, wish.kind, wish.limit) then return own_fence end
+          local fence
+          if wish.names ~= '' then
+            fence = hand_all(lock, token, wish)
+          else
+            fence = take(lock, wish.kind, token, handed_lease)
+          end
+          if fence == 'moved' then page = page - 1
+          elseif token == own then own_fence = fence
+          else
+            wish.handed = true
+            keep_wish(lock, token, wish)
+            tell(wish, 'handed ' .. integer(now) .. ' ' .. fence)
+          end
+        end
+      end
+    end
+  end
+end

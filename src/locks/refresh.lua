@@ -1,0 +1,38 @@
+-- A word from a process that waits: it lives. Hands on what was left behind, by a holder that is gone
+-- or by one that knows nothing of waiters, and tells what was handed to this process in case that the
+-- message was lost.
+--
+-- KEYS  the six keys of each lock (queue.lua)
+-- ARGV  1 the process's channel, 2 its key of edges (deadlock.lua), or ''
+-- reply for each lock a list: 1, or 0 where the process was given up meanwhile and must get in line
+--       again, then "NUMBER FENCE[,FENCE...]" of each of its waiters that may claim
+-- include queue
+
+local channel = ARGV[1]
+if ARGV[2] ~= '' then redis.pcall('PEXPIRE', ARGV[2], 3000) end
+local said = {}
+for first = 1, #KEYS, keys_a_lock do
+  local lock = keys_at(first)
+  local seen = tonumber(redis.call('ZSCORE', lock.alive, channel) or 0)
+  say_alive(lock, channel)
+  local answer = {now - seen <= forgotten_after and 1 or 0}
+  if redis.call('ZCARD', lock.queue) > 0 then
+    hand_over(lock)
+    local tokens = redis.pcall('ZRANGE', lock.name, 0, -1)
+    if tokens.err then tokens = {redis.call('GET', lock.name) or nil} end
+    for _, token in ipairs(tokens) do
+      local wish = wish_of(lock, token)
+      if wish and wish.handed and wish.channel == channel and holds(lock, wish.kind, token) then
+        local fences = {}
+        if wish.names ~= '' then
+          for i, name in ipairs(all_names(wish.names)) do fences[i] = fence_of(keys_of(name), 'm', token) end
+        else
+          fences[1] = fence_of(lock, wish.kind, token)
+        end
+        answer[#answer + 1] = wish.id .. ' ' .. table.concat(fences, ',')
+      end
+    end
+  end
+  said[#said + 1] = answer
+end
+return said

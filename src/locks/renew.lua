@@ -1,0 +1,26 @@
+-- Renews many leases of one process in one step.
+--
+-- KEYS  name and holders of each lock (queue.lua)
+-- ARGV  kind, token and lease in ms of each
+-- reply a list of 1 renewed | 0 not ours any more
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local said = {}
+for i = 1, #KEYS / 2 do
+  local name, holders = KEYS[2 * i - 1], KEYS[2 * i]
+  local kind, token, lease = ARGV[3 * i - 2], ARGV[3 * i - 1], ARGV[3 * i]
+  if kind == 'm' then
+    said[i] = redis.call('GET', name) == token and redis.call('PEXPIRE', name, lease) or 0
+  else
+    local ends = redis.call('ZSCORE', name, token)
+    said[i] = ends and tonumber(ends) > now and 1 or 0
+    if said[i] == 1 then
+      redis.call('ZADD', name, 'XX', string.format('%.0f', now + lease), token)
+      for _, key in ipairs({name, holders}) do
+        local left = redis.call('PTTL', key)
+        if left >= 0 and left < tonumber(lease) then redis.call('PEXPIRE', key, lease) end
+      end
+    end
+  end
+end
+return said
