@@ -32,4 +32,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     register_load(m);
     register_race(m);
     register_memory(m);
+    register_locks(m);
 }

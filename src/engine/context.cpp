@@ -190,6 +190,13 @@ void context::begin(nanos timeout) {
     if (timeout != never) loop_.timers().arm(*this, begun_at_ + timeout);
 }
 
+void context::allow(nanos timeout) {
+    if (interrupted_) return;
+    timeout_ = timeout;
+    if (timeout == never) cancel();
+    else loop_.timers().arm(*this, loop_.now() + timeout);
+}
+
 void context::detach(slot_ptr what, nanos patience, const slot* earlier) {
     loop_.slots().begin_cleanup(*what, loop_.now() + patience);
     left_cleanup_ = true;

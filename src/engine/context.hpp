@@ -148,6 +148,8 @@ public:
     void begin(nanos timeout);
     /// Stops the clock: no interruption after this.
     void end() noexcept { cancel(); }
+    /// Moves the deadline to `timeout` from now: for what waits for others as well as for the server.
+    void allow(nanos timeout);
     nanos elapsed() const noexcept { return loop_.now() - begun_at_; }
     nanos timeout() const noexcept { return timeout_; }
     /// Since `begin`. What is sent again after a lost connection counts once.

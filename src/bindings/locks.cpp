@@ -1,0 +1,344 @@
+// _core.Locks and _core.Hold: makes operations on locks. Checks every argument before an operation
+// exists.
+#include <pybind11/stl.h>
+
+#include <sstream>
+#include <utility>
+
+#include "bindings/bindings.hpp"
+#include "bindings/without_gil.hpp"
+#include "locks/acquire.hpp"
+#include "locks/identity.hpp"
+
+namespace redislock::bindings {
+namespace {
+
+using engine::context;
+using engine::task;
+using locks::hold;
+using locks::target;
+using locks::terms;
+
+using access_ptr = std::shared_ptr<locks::access>;
+
+// What Python holds of a lock that is held. Keeps the way to the keeper open, and with it the renewal.
+struct hold_object {
+    std::shared_ptr<hold> own;
+    access_ptr keepers;
+};
+
+py::object seconds_left(const hold& which) {
+    if (which.released()) return py::float_(0.0);
+    const nanos deadline = which.deadline();
+    const nanos now = monotonic_now();
+    if (which.lost(now)) return py::float_(0.0);
+    if (deadline == never) return py::none();
+    return py::float_(static_cast<double>(deadline - now) / 1e9);
+}
+
+py::tuple names_of(const hold& which) {
+    py::tuple names(which.what.locks.size());
+    for (std::size_t i = 0; i < which.what.locks.size(); ++i) names[i] = py::bytes(which.what.locks[i].name);
+    return names;
+}
+
+// ---- operations: each owns what its coroutine refers to
+
+[[noreturn]] void raise_deadlock(const std::vector<locks::party>& cycle) {
+    std::string text = "waiting would never end: ";
+    py::list parties;
+    for (std::size_t i = 0; i < cycle.size(); ++i) {
+        const auto& each = cycle[i];
+        text += (i > 0 ? ", " : "") + each.owner + " waits for '" + each.lock + "'";
+        parties.append(py::make_tuple(each.owner, each.lock, static_cast<double>(each.since_ms) / 1e3));
+    }
+    const auto type = py::module_::import("redislock._errors").attr("DeadlockError");
+    const py::object made = type(text, parties);
+    PyErr_SetObject(type.ptr(), made.ptr());
+    throw py::error_already_set();
+}
+
+class acquire_request final : public engine::operation_of<locks::verdict, request> {
+public:
+    acquire_request(access_ptr keepers, target what, terms rules, std::string token)
+        : operation_of(rules.round_trip),
+          keepers_(std::move(keepers)),
+          what_(std::move(what)),
+          rules_(rules),
+          token_(std::move(token)) {}
+
+    py::object deliver() override {
+        auto ended = unwrap(std::move(outcome()));
+        if (!ended.cycle.empty()) raise_deadlock(ended.cycle);
+        if (!ended.held) return py::none();
+        return py::cast(hold_object{std::move(ended.held), keepers_});
+    }
+
+private:
+    task<result<locks::verdict>> body(context& with) override {
+        return locks::acquire(with, *keepers_, what_, rules_, token_);
+    }
+    access_ptr keepers_;
+    target what_;
+    terms rules_;
+    std::string token_;
+};
+
+class yes_or_no : public engine::operation_of<bool, request> {
+public:
+    using operation_of::operation_of;
+    py::object deliver() override { return py::bool_(unwrap(std::move(outcome()))); }
+};
+
+class release_request final : public yes_or_no {
+public:
+    release_request(nanos timeout, hold_object which) : yes_or_no(timeout), which_(std::move(which)) {}
+
+private:
+    task<result<bool>> body(context& with) override {
+        return locks::release(with, *which_.keepers, *which_.own);
+    }
+    hold_object which_;
+};
+
+class release_token_request final : public yes_or_no {
+public:
+    release_token_request(nanos timeout, target what, std::string token)
+        : yes_or_no(timeout), what_(std::move(what)), token_(std::move(token)) {}
+
+private:
+    task<result<bool>> body(context& with) override { return locks::release(with, what_, token_); }
+    target what_;
+    std::string token_;
+};
+
+class extend_request final : public yes_or_no {
+public:
+    extend_request(nanos timeout, target what, std::string token, nanos lease, bool adding)
+        : yes_or_no(timeout),
+          what_(std::move(what)),
+          token_(std::move(token)),
+          lease_(lease),
+          adding_(adding) {}
+
+private:
+    task<result<bool>> body(context& with) override {
+        return locks::extend(with, what_, token_, lease_, adding_);
+    }
+    target what_;
+    std::string token_;
+    nanos lease_;
+    bool adding_;
+};
+
+class extend_hold_request final : public yes_or_no {
+public:
+    extend_hold_request(nanos timeout, hold_object which, nanos lease, bool adding)
+        : yes_or_no(timeout), which_(std::move(which)), lease_(lease), adding_(adding) {}
+
+private:
+    task<result<bool>> body(context& with) override {
+        return locks::extend(with, *which_.keepers, *which_.own, lease_, adding_);
+    }
+    hold_object which_;
+    nanos lease_;
+    bool adding_;
+};
+
+class holder_request final : public engine::operation_of<std::optional<std::string>, request> {
+public:
+    holder_request(nanos timeout, std::string name) : operation_of(timeout), name_(std::move(name)) {}
+    py::object deliver() override {
+        const auto found = unwrap(std::move(outcome()));
+        return found ? py::object(py::bytes(*found)) : py::none();
+    }
+
+private:
+    task<result<std::optional<std::string>>> body(context& with) override {
+        return locks::holder(with, name_);
+    }
+    std::string name_;
+};
+
+class wait_lost_request final : public yes_or_no {
+public:
+    wait_lost_request(hold_object which, nanos patience)
+        : yes_or_no(never), which_(std::move(which)), patience_(patience) {}
+
+private:
+    task<result<bool>> body(context& with) override { return locks::wait_lost(with, which_.own, patience_); }
+    hold_object which_;
+    nanos patience_;
+};
+
+// ---- arguments
+
+std::string to_bytes(const py::handle& given, const char* name) {
+    if (PyBytes_Check(given.ptr()) != 0) return py::reinterpret_borrow<py::bytes>(given);
+    return to_text(py::reinterpret_borrow<py::object>(given), name);
+}
+
+locks::kind to_kind(const py::object& given) {
+    const auto text = to_text(given, "kind");
+    for (const auto each :
+         {locks::kind::mutex, locks::kind::permit, locks::kind::reader, locks::kind::writer}) {
+        if (text == locks::letter_of(each)) return each;
+    }
+    throw py::value_error("kind must be 'm', 'p', 'r' or 'w'");
+}
+
+target to_target(const py::object& names, const py::object& kind, const py::object& limit = py::int_(1)) {
+    std::vector<std::string> all;
+    for (const auto& each : py::reinterpret_borrow<py::iterable>(names))
+        all.push_back(to_bytes(each, "name"));
+    const amount most = to_amount(limit, "limit", 1, "an int");
+    if (most > 1'000'000) throw py::value_error("limit must be at most 1000000");
+    return unwrap(target::make(all, to_kind(kind), static_cast<std::uint32_t>(most)));
+}
+
+nanos to_lease(const py::object& given, const char* name) {
+    const nanos lease = to_nanos(given, name, false);
+    if (lease < millisecond) throw py::value_error(std::string(name) + " must be at least 0.001 seconds");
+    return lease;
+}
+
+std::string server_key(const address& where) {
+    const auto& s = where.settings;
+    std::ostringstream text;
+    const char apart = '\0';
+    text << static_cast<int>(s.scheme) << apart << s.host << apart << s.port << apart << s.path << apart
+         << s.db << apart << s.username << apart << s.password << apart << s.tls.ca_certs << apart
+         << s.tls.ca_path << apart << s.tls.certfile << apart << s.tls.keyfile << apart << s.tls.verify_peer
+         << s.tls.check_hostname << apart << static_cast<const void*>(where.memory.get());
+    return text.str();
+}
+
+// ---- the factory
+
+class locks_factory {
+public:
+    explicit locks_factory(const address& where)
+        : timeout_(where.settings.timeout),
+          keepers_(std::make_shared<locks::access>(server_key(where), make_factory(where))) {}
+
+    request_ptr acquire(const py::object& names, const py::object& kind, const py::object& token,
+                        const py::object& lease, const py::object& wait, const py::object& limit, bool fair,
+                        bool detect, bool renew, const py::object& max_hold, bool watched,
+                        const py::object& timeout) const {
+        terms rules;
+        if (!lease.is_none()) rules.lease = to_lease(lease, "lease");
+        rules.wait = wait.is_none() ? never : to_nanos(wait, "wait", true);
+        rules.round_trip = timeout_of(timeout);
+        rules.barging = !fair;
+        rules.find_deadlocks = detect;
+        rules.renew = renew;
+        if (!max_hold.is_none()) rules.max_hold = to_nanos(max_hold, "max_hold", false);
+        rules.announce = watched;
+        auto own_token = to_bytes(token, "token");
+        if (own_token.empty()) throw py::value_error("token must not be empty");
+        return std::make_shared<acquire_request>(keepers_, to_target(names, kind, limit), rules,
+                                                 std::move(own_token));
+    }
+
+    request_ptr release(const hold_object& which, const py::object& timeout) const {
+        return std::make_shared<release_request>(timeout_of(timeout), which);
+    }
+    request_ptr release_token(const py::object& names, const py::object& kind, const py::object& token,
+                              const py::object& timeout) const {
+        return std::make_shared<release_token_request>(timeout_of(timeout), to_target(names, kind),
+                                                       to_bytes(token, "token"));
+    }
+    request_ptr extend(const py::object& names, const py::object& kind, const py::object& token,
+                       const py::object& seconds, bool add, const py::object& timeout) const {
+        return std::make_shared<extend_request>(timeout_of(timeout), to_target(names, kind),
+                                                to_bytes(token, "token"),
+                                                to_lease(seconds, "additional_time"), add);
+    }
+    request_ptr extend_hold(const hold_object& which, const py::object& seconds, bool add,
+                            const py::object& timeout) const {
+        return std::make_shared<extend_hold_request>(timeout_of(timeout), which,
+                                                     to_lease(seconds, "additional_time"), add);
+    }
+    request_ptr holder(const py::object& name, const py::object& timeout) const {
+        return std::make_shared<holder_request>(timeout_of(timeout), to_bytes(name, "name"));
+    }
+    request_ptr wait_lost(const hold_object& which, const py::object& seconds) const {
+        const nanos patience = seconds.is_none() ? never : to_nanos(seconds, "timeout", true);
+        return std::make_shared<wait_lost_request>(which, patience);
+    }
+
+private:
+    nanos timeout_of(const py::object& given) const {
+        return given.is_none() ? timeout_ : to_nanos(given, "timeout", false);
+    }
+
+    nanos timeout_;
+    access_ptr keepers_;
+};
+
+std::optional<hold_object> next_lost(const py::object& seconds) {
+    const nanos patience = to_nanos(seconds, "seconds", true);
+    std::shared_ptr<hold> found;
+    {
+        const without_gil released;
+        found = locks::next_loss(patience);
+    }
+    if (!found) return std::nullopt;
+    return hold_object{std::move(found), nullptr};
+}
+
+void stop_keeper() {
+    const without_gil released;
+    locks::stop_keeper();
+}
+
+}  // namespace
+
+void register_locks(py::module_& m) {
+    const auto none = py::none();
+    py::class_<hold_object>(m, "Hold", py::is_final(), "A lock that is held.")
+        .def("__reduce__", &refuse_pickling)
+        .def("__eq__",
+             [](const hold_object& self, const hold_object& other) { return self.own == other.own; })
+        .def("__hash__", [](const hold_object& self) { return std::hash<const void*>{}(self.own.get()); })
+        .def_property_readonly("names", [](const hold_object& self) { return names_of(*self.own); })
+        .def_property_readonly(
+            "kind", [](const hold_object& self) { return std::string(locks::letter_of(self.own->what.how)); })
+        .def_property_readonly("token", [](const hold_object& self) { return py::bytes(self.own->token); })
+        .def_property_readonly("fence", [](const hold_object& self) { return self.own->fences.front(); })
+        .def_property_readonly(
+            "fences", [](const hold_object& self) -> py::tuple { return py::cast(self.own->fences); })
+        .def_property_readonly("remaining",
+                               [](const hold_object& self) -> py::typing::Optional<py::float_> {
+                                   return seconds_left(*self.own);
+                               })
+        .def_property_readonly("lost",
+                               [](const hold_object& self) { return self.own->lost(monotonic_now()); })
+        .def_property_readonly("released", [](const hold_object& self) { return self.own->released(); });
+    py::class_<locks_factory>(m, "Locks", py::is_final(), "Makes operations on locks; does no I/O.")
+        .def("__reduce__", &refuse_pickling)
+        .def(py::init<const address&>(), py::arg("options"))
+        .def("acquire", &locks_factory::acquire, py::arg("names"), py::arg("kind"), py::arg("token"),
+             py::arg("lease"), py::arg("wait"), py::kw_only(), py::arg("limit") = 1, py::arg("fair") = true,
+             py::arg("detect") = true, py::arg("renew") = false, py::arg("max_hold") = none,
+             py::arg("watched") = false, py::arg("timeout") = none)
+        .def("release", &locks_factory::release, py::arg("hold"), py::arg("timeout") = none)
+        .def("release_token", &locks_factory::release_token, py::arg("names"), py::arg("kind"),
+             py::arg("token"), py::arg("timeout") = none)
+        .def("extend", &locks_factory::extend, py::arg("names"), py::arg("kind"), py::arg("token"),
+             py::arg("seconds"), py::arg("add"), py::arg("timeout") = none)
+        .def("extend_hold", &locks_factory::extend_hold, py::arg("hold"), py::arg("seconds"), py::arg("add"),
+             py::arg("timeout") = none)
+        .def("holder", &locks_factory::holder, py::arg("name"), py::arg("timeout") = none)
+        .def("wait_lost", &locks_factory::wait_lost, py::arg("hold"), py::arg("seconds"));
+    m.def(
+        "make_token",
+        [](const std::string& who, const std::string& client_name) {
+            return py::bytes(locks::make_token(who, client_name));
+        },
+        py::arg("who"), py::arg("client_name") = "", "A token that names its owner, before 128 random bits.");
+    m.def("next_lost", &next_lost, py::arg("seconds"), "The next watched hold that was lost, or None.");
+    m.def("stop_keeper", &stop_keeper, "Ends the native thread of locks; none can be waited for afterwards.");
+}
+
+}  // namespace redislock::bindings

@@ -1,0 +1,414 @@
+#include "locks/acquire.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <utility>
+
+#include "locks/scripts.hpp"
+#include "wire/server_error.hpp"
+
+namespace redislock::locks {
+namespace {
+
+constexpr nanos cleanup_patience = 30 * second;
+// A waiter that hears nothing asks again by itself now and then: a refresh heals what is lost much
+// sooner, unless its line was forgotten by a server that started anew.
+constexpr nanos longest_silence = 20 * second;
+constexpr nanos subscribing_patience = 1 * second;
+
+using views = std::vector<std::string_view>;
+
+views all_keys(const target& what) {
+    views keys;
+    keys.reserve(what.locks.size() * 6);
+    for (const auto& each : what.locks) {
+        keys.insert(keys.end(), {each.name, each.queue, each.waiters, each.alive, each.fence, each.holders});
+    }
+    return keys;
+}
+
+std::string_view flag(bool on) noexcept { return on ? "1" : "0"; }
+
+std::int64_t to_number(std::string_view text) noexcept {
+    std::int64_t value = 0;
+    std::from_chars(text.data(), text.data() + text.size(), value);
+    return value;
+}
+
+std::vector<std::int64_t> to_fences(std::string_view text) {
+    std::vector<std::int64_t> fences;
+    while (!text.empty()) {
+        const auto comma = std::min(text.find(','), text.size());
+        fences.push_back(to_number(text.substr(0, comma)));
+        text.remove_prefix(std::min(comma + 1, text.size()));
+    }
+    return fences;
+}
+
+error unreadable(const wire::reply& said) {
+    return {errc::protocol, "a script of locks answered '" + said.text + "', which is not known"};
+}
+
+void fill_release(engine::unit& to, const target& what, std::string_view token) {
+    to.policy = engine::resend::token;
+    to.evalsha(scripts::release, all_keys(what), std::array<std::string_view, 2>{token, letter_of(what.how)});
+}
+
+// Leaves the line, or gives back what was taken, whenever the caller leaves without it. It goes out
+// behind the request that it undoes and does not wait for the caller.
+class leave_on_exit {
+public:
+    leave_on_exit(engine::context& with, const target& what, const std::string& token)
+        : with_(with), what_(what), token_(token) {}
+    leave_on_exit(const leave_on_exit&) = delete;
+    leave_on_exit& operator=(const leave_on_exit&) = delete;
+    ~leave_on_exit() {
+        if (!earlier_) return;
+        auto slot = with_.make_slot();
+        fill_release(slot->request, what_, token_);
+        slot->request.use_eval();  // nobody may be there to repeat it where the script is not known
+        with_.detach(std::move(slot), cleanup_patience, earlier_.get());
+    }
+    void arm(engine::slot_ptr request) noexcept { earlier_ = std::move(request); }
+    void disarm() noexcept { earlier_ = {}; }
+
+private:
+    engine::context& with_;
+    const target& what_;
+    const std::string& token_;
+    engine::slot_ptr earlier_;
+};
+
+// One attempt to get a lock, from the first request until it is held or given up.
+class attempt {
+public:
+    attempt(engine::context& with, access& keepers, const target& what, const terms& rules,
+            const std::string& token)
+        : with_(with),
+          keepers_(keepers),
+          what_(what),
+          rules_(rules),
+          token_(token),
+          lease_(std::to_string(rules.lease / millisecond)),
+          limit_(std::to_string(what.limit)),
+          guard_(with, what, token) {}
+
+    engine::task<result<verdict>> run();
+
+private:
+    engine::task<result<done>> ask();
+    engine::task<result<done>> claim();
+    engine::task<result<done>> leave();
+    result<done> get_in_line();
+    engine::task<result<done>> await_turn();
+    void fill_acquire(engine::unit& to) const;
+    result<done> take_answer(const wire::reply& said);
+    void take_cycle(const wire::reply& said);
+    nanos left() const noexcept { return rules_.wait == never ? never : rules_.wait - with_.elapsed(); }
+
+    engine::context& with_;
+    access& keepers_;
+    const target& what_;
+    const terms& rules_;
+    const std::string& token_;
+    const std::string lease_;
+    const std::string limit_;
+    leave_on_exit guard_;
+    std::string channel_;
+    std::string ticket_ = "0";
+    std::shared_ptr<engine::signal> words_;
+    std::optional<place> place_;
+    nanos asked_at_ = 0;
+    std::string fences_;
+    verdict verdict_;
+    enum class state : std::uint8_t { busy, queued, held, deadlock } state_ = state::busy;
+};
+
+void attempt::fill_acquire(engine::unit& to) const {
+    to.policy = engine::resend::token;
+    const bool waiting = place_.has_value();
+    const bool detecting = rules_.find_deadlocks && waiting;
+    const auto number = std::to_string(waiting ? place_->number() : 0);
+    const std::array<std::string_view, 11> arguments{token_,
+                                                     lease_,
+                                                     letter_of(what_.how),
+                                                     limit_,
+                                                     flag(rules_.barging),
+                                                     flag(waiting),
+                                                     flag(detecting),
+                                                     channel_,
+                                                     number,
+                                                     ticket_,
+                                                     what_.packed_names};
+    to.evalsha(scripts::acquire, all_keys(what_), arguments);
+}
+
+result<done> attempt::take_answer(const wire::reply& said) {
+    if (said.is_failure()) {
+        guard_.disarm();  // a script that is refused changed nothing
+        return wire::to_error(said);
+    }
+    if (said.type == wire::reply::kind::array && !said.items.empty()) {
+        take_cycle(said);
+        state_ = state::deadlock;
+        return done{};
+    }
+    const std::string_view text = said.text;
+    if (text == "busy") {
+        state_ = state::busy;
+    } else if (text.starts_with("held ")) {
+        state_ = state::held;
+        fences_ = text.substr(5);
+    } else if (text.starts_with("queued ")) {
+        state_ = state::queued;
+        ticket_ = text.substr(7);
+    } else {
+        return unreadable(said);
+    }
+    return done{};
+}
+
+void attempt::take_cycle(const wire::reply& said) {
+    for (std::size_t i = 1; i + 2 < said.items.size(); i += 3) {
+        verdict_.cycle.push_back(
+            {said.items[i].text, said.items[i + 1].text, to_number(said.items[i + 2].text)});
+    }
+}
+
+engine::task<result<done>> attempt::ask() {
+    with_.allow(rules_.round_trip);
+    auto slot = with_.make_slot();
+    fill_acquire(slot->request);
+    asked_at_ = with_.loop().now();
+    guard_.arm(slot);  // from here on it may be ours, known or not
+    auto said = co_await with_.send(slot);
+    if (!said) {
+        if (slot->carrier == nullptr && !place_) guard_.disarm();  // it was never asked for
+        co_return std::move(said.error());
+    }
+    co_return take_answer((*said)[0]);
+}
+
+engine::task<result<done>> attempt::claim() {
+    with_.allow(rules_.round_trip);
+    auto slot = with_.make_slot();
+    slot->request.policy = engine::resend::token;
+    const std::array<std::string_view, 4> arguments{token_, lease_, letter_of(what_.how), channel_};
+    slot->request.evalsha(scripts::claim, all_keys(what_), arguments);
+    asked_at_ = with_.loop().now();
+    guard_.arm(slot);
+    auto said = co_await with_.send(slot);
+    if (!said) co_return std::move(said.error());
+    const auto& answer = (*said)[0];
+    if (answer.is_failure()) co_return wire::to_error(answer);
+    if (answer.text.starts_with("held ")) {
+        state_ = state::held;
+        fences_ = answer.text.substr(5);
+    } else {
+        state_ = state::busy;  // too late: it stands in line as before, and says so once more
+    }
+    co_return done{};
+}
+
+// Time is over. What was handed over meanwhile goes to the next.
+engine::task<result<done>> attempt::leave() {
+    with_.allow(rules_.round_trip);
+    auto slot = with_.make_slot();
+    fill_release(slot->request, what_, token_);
+    auto said = co_await with_.send(std::move(slot));
+    if (!said) co_return std::move(said.error());
+    guard_.disarm();
+    co_return done{};
+}
+
+result<done> attempt::get_in_line() {
+    auto opened = keepers_.open();
+    if (!opened) return std::move(opened.error());
+    channel_ = (*opened)->channel();
+    words_ = engine::signal::make(with_.loop());
+    place_.emplace(**opened, words_, what_.locks.front());
+    return done{};
+}
+
+// "handed TIME FENCES": may be claimed. "moved TIME NAME": stands in another line. "again": ask again.
+engine::task<result<done>> attempt::await_turn() {
+    for (;;) {
+        const nanos wait = std::min(left(), longest_silence);
+        if (wait <= 0) co_return done{};
+        with_.allow(never);
+        auto word = co_await with_.receive(words_, wait);
+        if (!word) co_return std::move(word.error());
+        if (!*word) {
+            if (left() <= 0) co_return done{};
+            state_ = state::busy;
+            co_return done{};
+        }
+        const std::string& text = **word;
+        if (text.starts_with("handed ")) {
+            auto claimed = co_await claim();
+            co_return claimed;
+        }
+        if (text.starts_with("moved ")) {
+            const auto blank = text.find(' ', 6);
+            if (blank != std::string::npos) place_->move(lock_keys(text.substr(blank + 1)));
+            continue;
+        }
+        state_ = state::busy;
+        co_return done{};
+    }
+}
+
+engine::task<result<verdict>> attempt::run() {
+    if (rules_.wait > 0 && keepers_.listening() != nullptr) {
+        auto in_line = get_in_line();
+        if (!in_line) co_return std::move(in_line.error());
+    }
+    for (;;) {
+        auto asked = co_await ask();
+        if (!asked) co_return std::move(asked.error());
+        if (state_ == state::busy && !place_) {
+            guard_.disarm();
+            if (left() <= 0) co_return std::move(verdict_);
+            auto in_line = get_in_line();
+            if (!in_line) co_return std::move(in_line.error());
+            if (keepers_.listening() == nullptr) {  // a message before that would be missed
+                with_.allow(never);
+                auto heard = co_await with_.receive(words_, std::min(left(), subscribing_patience));
+                if (!heard) co_return std::move(heard.error());
+            }
+            continue;
+        }
+        while (state_ == state::queued && left() > 0) {
+            auto turn = co_await await_turn();
+            if (!turn) co_return std::move(turn.error());
+            if (state_ != state::queued) break;
+        }
+        if (state_ == state::busy && left() > 0) continue;
+        if (state_ == state::held || state_ == state::deadlock) break;
+        auto left_line = co_await leave();
+        if (!left_line) co_return std::move(left_line.error());
+        co_return std::move(verdict_);
+    }
+    guard_.disarm();
+    if (state_ == state::deadlock) co_return std::move(verdict_);
+    verdict_.held = std::make_shared<hold>(what_, token_, to_fences(fences_), asked_at_, rules_.lease);
+    verdict_.held->announced = rules_.announce;
+    if (rules_.lease != no_lease && (rules_.renew || rules_.announce)) {
+        auto opened = keepers_.open();
+        if (!opened) {
+            guard_.arm(with_.make_slot());
+            co_return std::move(opened.error());
+        }
+        const nanos until = rules_.max_hold == never ? never : with_.loop().now() + rules_.max_hold;
+        (*opened)->keep(verdict_.held, rules_.renew, until);
+    }
+    co_return std::move(verdict_);
+}
+
+}  // namespace
+
+engine::task<result<verdict>> acquire(engine::context& with, access& keepers, const target& what,
+                                      const terms& rules, const std::string& token) {
+    attempt own(with, keepers, what, rules, token);
+    auto ended = co_await own.run();
+    co_return ended;
+}
+
+engine::task<result<bool>> release(engine::context& with, access& keepers, hold& which) {
+    if (auto* at = keepers.opened()) {
+        auto words = engine::signal::make(with.loop());
+        // A renewal on its way must not reach the key after its release.
+        if (at->drop(which, words)) {
+            auto ended = co_await with.receive(words);
+            if (!ended) co_return std::move(ended.error());
+        }
+    }
+    auto slot = with.make_slot();
+    fill_release(slot->request, which.what, which.token);
+    auto said = co_await with.send(slot);
+    if (!said) co_return std::move(said.error());
+    const auto& answer = (*said)[0];
+    if (answer.is_failure()) co_return wire::to_error(answer);
+    const bool repeated = slot->in_doubt;
+    const bool ours = answer.integer == 1 || (repeated && with.loop().now() < which.deadline());
+    if (ours) which.release();
+    else which.lose();
+    co_return ours;
+}
+
+engine::task<result<bool>> release(engine::context& with, const target& what, const std::string& token) {
+    auto slot = with.make_slot();
+    fill_release(slot->request, what, token);
+    auto said = co_await with.send(std::move(slot));
+    if (!said) co_return std::move(said.error());
+    const auto& answer = (*said)[0];
+    if (answer.is_failure()) co_return wire::to_error(answer);
+    co_return answer.integer == 1;
+}
+
+engine::task<result<bool>> extend(engine::context& with, const target& what, const std::string& token,
+                                  nanos lease, bool adding) {
+    views keys;
+    for (const auto& each : what.locks) keys.insert(keys.end(), {each.name, each.holders});
+    const auto wanted = std::to_string(lease / millisecond);
+    const std::array<std::string_view, 4> arguments{token, letter_of(what.how), wanted, flag(adding)};
+    auto slot = with.make_slot();
+    // A repetition would add twice.
+    slot->request.policy = adding ? engine::resend::once : engine::resend::token;
+    slot->request.evalsha(scripts::extend, keys, arguments);
+    auto said = co_await with.send(std::move(slot));
+    if (!said) co_return std::move(said.error());
+    const auto& answer = (*said)[0];
+    if (answer.is_failure()) co_return wire::to_error(answer);
+    co_return answer.integer == 1;
+}
+
+engine::task<result<bool>> extend(engine::context& with, access& keepers, hold& which, nanos lease,
+                                  bool adding) {
+    const nanos asked_at = with.loop().now();
+    auto extended = co_await extend(with, which.what, which.token, lease, adding);
+    if (!extended) co_return extended;
+    if (!*extended) {
+        which.lose();
+        co_return false;
+    }
+    // What was left is known to be at least what the local deadline says.
+    const nanos left =
+        adding && which.deadline() != never ? std::max<nanos>(which.deadline() - asked_at, 0) : 0;
+    which.extended(asked_at, left + lease);
+    if (auto* at = keepers.opened()) at->reschedule(which);
+    co_return true;
+}
+
+engine::task<result<std::optional<std::string>>> holder(engine::context& with, const std::string& name) {
+    auto slot = with.make_slot();
+    slot->request.policy = engine::resend::read;
+    slot->request.commands.add("GET", name);
+    auto said = co_await with.send(std::move(slot));
+    if (!said) co_return std::move(said.error());
+    const auto& answer = (*said)[0];
+    if (answer.is_failure()) co_return wire::to_error(answer);
+    if (answer.is_nil()) co_return std::optional<std::string>{};
+    co_return std::optional<std::string>(answer.text);
+}
+
+engine::task<result<bool>> wait_lost(engine::context& with, std::shared_ptr<hold> which, nanos patience) {
+    auto words = engine::signal::make(with.loop());
+    which->watch(words);
+    with.allow(never);
+    const nanos until = patience == never ? never : with.loop().now() + patience;
+    for (;;) {
+        const nanos now = with.loop().now();
+        if (which->released()) co_return false;
+        if (which->lost(now)) co_return true;
+        if (now >= until) co_return false;
+        // Renewed or not, nobody else needs to tell that a deadline has passed.
+        const nanos next = std::min(until, which->deadline());
+        auto word =
+            co_await with.receive(words, next == never ? never : std::max<nanos>(next - now, millisecond));
+        if (!word) co_return std::move(word.error());
+    }
+}
+
+}  // namespace redislock::locks

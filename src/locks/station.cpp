@@ -1,0 +1,395 @@
+#include "locks/station.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <span>
+
+#include "engine/operation.hpp"
+#include "locks/identity.hpp"
+#include "locks/scripts.hpp"
+
+namespace redislock::locks {
+namespace {
+
+constexpr nanos refresh_every = 250 * millisecond;  // queue.lua passes over who is silent for 750 ms
+constexpr nanos refresh_patience = 2 * second;
+constexpr nanos renew_patience = 5 * second;
+constexpr std::size_t lines_a_call = 200;
+constexpr std::size_t renewals_a_call = 1000;
+constexpr nanos shortest_retry = 5 * millisecond;
+
+// Renewed once a third of the lease has passed, so that two renewals may fail.
+nanos next_renewal(const hold& which) noexcept {
+    const nanos deadline = which.deadline();
+    return deadline == never ? never : deadline - which.lease() + which.lease() / 3;
+}
+
+}  // namespace
+
+// ---- what is asked of the server
+
+class station::refresh_request final : public engine::operation_of<std::vector<wire::reply>> {
+public:
+    refresh_request(std::vector<lock_keys> lines, const station& from)
+        : operation_of(refresh_patience), lines_(std::move(lines)), from_(from) {}
+
+    const std::vector<lock_keys>& lines() const noexcept { return lines_; }
+
+private:
+    engine::task<result<std::vector<wire::reply>>> body(engine::context& with) override {
+        std::vector<std::string_view> keys;
+        keys.reserve(lines_.size() * 6);
+        for (const auto& each : lines_) {
+            keys.insert(keys.end(),
+                        {each.name, each.queue, each.waiters, each.alive, each.fence, each.holders});
+        }
+        auto slot = with.make_slot();
+        slot->request.policy = engine::resend::token;
+        const std::array<std::string_view, 2> arguments{from_.channel_, from_.waits_};
+        slot->request.evalsha(scripts::refresh, keys, arguments);
+        auto said = co_await with.send(std::move(slot));
+        if (!said) co_return std::move(said.error());
+        const auto& answer = (*said)[0];
+        if (answer.type != wire::reply::kind::array) co_return error{errc::server_refused, answer.text};
+        co_return answer.items;
+    }
+
+    std::vector<lock_keys> lines_;
+    const station& from_;
+};
+
+class station::renew_request final : public engine::operation_of<std::vector<wire::reply>> {
+public:
+    explicit renew_request(std::vector<std::shared_ptr<hold>> holds)
+        : operation_of(patience(holds)), holds_(std::move(holds)) {}
+
+    const std::vector<std::shared_ptr<hold>>& holds() const noexcept { return holds_; }
+    nanos asked_at() const noexcept { return asked_at_; }
+
+private:
+    static nanos patience(const std::vector<std::shared_ptr<hold>>& holds) {
+        nanos least = renew_patience;
+        for (const auto& each : holds) least = std::min(least, std::max(each->lease() / 3, 10 * millisecond));
+        return least;
+    }
+
+    engine::task<result<std::vector<wire::reply>>> body(engine::context& with) override {
+        asked_at_ = with.loop().now();
+        std::vector<std::string_view> keys;
+        std::vector<std::string> leases;
+        std::vector<std::string_view> arguments;
+        leases.reserve(holds_.size());
+        for (const auto& each : holds_) {
+            const auto& lease = leases.emplace_back(std::to_string(each->lease() / millisecond));
+            for (const auto& lock : each->what.locks) {
+                keys.insert(keys.end(), {lock.name, lock.holders});
+                arguments.insert(arguments.end(), {letter_of(each->what.how), each->token, lease});
+            }
+        }
+        auto slot = with.make_slot();
+        slot->request.policy = engine::resend::token;
+        slot->request.evalsha(scripts::renew, keys, arguments);
+        auto said = co_await with.send(std::move(slot));
+        if (!said) co_return std::move(said.error());
+        const auto& answer = (*said)[0];
+        if (answer.type != wire::reply::kind::array || answer.items.size() * 2 != keys.size()) {
+            co_return error{errc::server_refused, answer.text};
+        }
+        co_return answer.items;
+    }
+
+    std::vector<std::shared_ptr<hold>> holds_;
+    nanos asked_at_ = 0;
+};
+
+// ---- waiters
+
+station::station(std::unique_ptr<engine::reactor> own)
+    : reactor_(std::move(own)), channel_(wake_channel()), waits_(waits_key()) {
+    reactor_->loop().listen_for_wake(*this);
+}
+
+station::~station() {
+    subscription_.reset();
+    refresh_alarm_.cancel();
+    renew_alarm_.cancel();
+    reactor_->loop().stop_listening(*this);
+}
+
+std::uint64_t station::enlist(std::shared_ptr<engine::signal> who, const lock_keys& which) {
+    bool first = false;
+    std::uint64_t number = 0;
+    {
+        const std::scoped_lock lock(mutex_);
+        first = waiters_.empty();
+        // Unique within the process, since all its stations may hear the same channel.
+        static std::atomic<std::uint64_t> last = 0;
+        number = ++last;
+        waiters_.emplace(number, waiter{std::move(who), which.name});
+        join_line(which);
+    }
+    if (first) reactor_->loop().poller().wake_handle()->wake();
+    return number;
+}
+
+void station::move(std::uint64_t number, const lock_keys& which) {
+    const std::scoped_lock lock(mutex_);
+    const auto found = waiters_.find(number);
+    if (found == waiters_.end() || found->second.lock == which.name) return;
+    leave_line(found->second.lock);
+    found->second.lock = which.name;
+    join_line(which);
+}
+
+void station::discharge(std::uint64_t number) {
+    const std::scoped_lock lock(mutex_);
+    const auto found = waiters_.find(number);
+    if (found == waiters_.end()) return;
+    leave_line(found->second.lock);
+    waiters_.erase(found);
+}
+
+void station::join_line(const lock_keys& which) {
+    auto found = lines_.find(which.name);
+    if (found == lines_.end()) found = lines_.emplace(which.name, line{which, 0}).first;
+    ++found->second.waiting;
+}
+
+void station::leave_line(const std::string& lock) {
+    const auto found = lines_.find(lock);
+    if (found != lines_.end() && --found->second.waiting == 0) lines_.erase(found);
+}
+
+void station::on_wake() {
+    bool waiting = false;
+    {
+        const std::scoped_lock lock(mutex_);
+        waiting = !waiters_.empty();
+    }
+    if (waiting) {
+        if (!subscription_) subscription_ = reactor_->server().subscribe(channel_, *this);
+        if (!refresh_alarm_.armed()) {
+            reactor_->loop().timers().arm(refresh_alarm_, reactor_->loop().now() + refresh_every);
+        }
+    }
+    arm_renewal();
+}
+
+// "NUMBER WORDS"
+void station::on_message(std::string_view payload) {
+    std::uint64_t number = 0;
+    const char* end = payload.data() + payload.size();
+    const auto [at, failed] = std::from_chars(payload.data(), end, number);
+    if (failed == std::errc{} && at != end) tell(number, std::string(at + 1, end));
+}
+
+void station::on_subscribed() {
+    listening_.store(true, std::memory_order_release);
+    tell_all("again");
+}
+
+void station::on_unsubscribed(const error& /*why*/) {
+    if (listening_.exchange(false, std::memory_order_acq_rel)) tell_all("again");
+}
+
+void station::tell(std::uint64_t number, std::string word) {
+    const std::scoped_lock lock(mutex_);
+    const auto found = waiters_.find(number);
+    if (found != waiters_.end()) found->second.who->post(std::move(word));
+}
+
+void station::tell_all(const std::string& word) {
+    const std::scoped_lock lock(mutex_);
+    for (const auto& [number, each] : waiters_) each.who->post(word);
+}
+
+void station::tell_line(const std::string& which, const std::string& word) {
+    const std::scoped_lock lock(mutex_);
+    for (const auto& [number, each] : waiters_) {
+        if (each.lock == which) each.who->post(word);
+    }
+}
+
+void station::refresh() {
+    std::vector<lock_keys> lines;
+    {
+        const std::scoped_lock lock(mutex_);
+        if (waiters_.empty()) return;  // the next one to come wakes us
+        lines.reserve(lines_.size());
+        for (const auto& [name, each] : lines_) lines.push_back(each.keys);
+    }
+    reactor_->loop().timers().arm(refresh_alarm_, reactor_->loop().now() + refresh_every);
+    if (refreshes_ > 0) return;  // the server is slow: no second one on top
+    for (std::size_t from = 0; from < lines.size(); from += lines_a_call) {
+        const auto begin = lines.begin() + static_cast<std::ptrdiff_t>(from);
+        const auto end =
+            lines.begin() + static_cast<std::ptrdiff_t>(std::min(from + lines_a_call, lines.size()));
+        reactor_->submit(std::make_shared<refresh_request>(std::vector<lock_keys>(begin, end), *this));
+        ++refreshes_;
+    }
+}
+
+void station::take_refreshed(refresh_request& done) {
+    --refreshes_;
+    if (!done.outcome()) return;  // the next one, soon, says the same again
+    const auto& answers = *done.outcome();
+    for (std::size_t i = 0; i < answers.size() && i < done.lines().size(); ++i) {
+        const auto& words = answers[i].items;
+        if (words.empty()) continue;
+        if (words[0].integer == 0) tell_line(done.lines()[i].name, "again");
+        for (const auto& each : std::span(words).subspan(1)) {
+            const auto blank = each.text.find(' ');
+            std::uint64_t number = 0;
+            std::from_chars(each.text.data(), each.text.data() + each.text.size(), number);
+            if (blank != std::string::npos) tell(number, "handed" + each.text.substr(blank));
+        }
+    }
+}
+
+// ---- leases
+
+void station::keep(const std::shared_ptr<hold>& which, bool renew, nanos until) {
+    bool earlier = false;
+    {
+        const std::scoped_lock lock(mutex_);
+        auto& own = charges_[which.get()];
+        own.which = which;
+        own.renew = renew;
+        own.until = until;
+        schedule(own, renew ? next_renewal(*which) : which->deadline());
+        earlier = !due_.empty() && due_.begin()->second == which.get();
+    }
+    if (earlier) reactor_->loop().poller().wake_handle()->wake();
+}
+
+bool station::drop(const hold& which, const std::shared_ptr<engine::signal>& who) {
+    const std::scoped_lock lock(mutex_);
+    const auto found = charges_.find(&which);
+    if (found == charges_.end()) return false;
+    if (found->second.under_way) {
+        found->second.told = who;
+        return true;
+    }
+    end_charge(&which);
+    return false;
+}
+
+void station::reschedule(const hold& which) {
+    bool earlier = false;
+    {
+        const std::scoped_lock lock(mutex_);
+        const auto found = charges_.find(&which);
+        if (found == charges_.end() || found->second.under_way) return;
+        schedule(found->second, found->second.renew ? next_renewal(which) : which.deadline());
+        earlier = due_.begin()->second == &which;
+    }
+    if (earlier) reactor_->loop().poller().wake_handle()->wake();
+}
+
+void station::schedule(charge& which, nanos next) {
+    due_.erase({which.next, which.which.get()});
+    which.next = next;
+    due_.emplace(next, which.which.get());
+}
+
+void station::end_charge(const hold* which) {
+    const auto found = charges_.find(which);
+    due_.erase({found->second.next, which});
+    charges_.erase(found);
+}
+
+void station::arm_renewal() {
+    nanos next = never;
+    {
+        const std::scoped_lock lock(mutex_);
+        if (!due_.empty()) next = due_.begin()->first;
+    }
+    if (next == never) renew_alarm_.cancel();
+    else reactor_->loop().timers().arm(renew_alarm_, next);
+}
+
+// Takes along what is due soon, so that thousands of leases cost a few calls.
+void station::renew() {
+    const nanos now = reactor_->loop().now();
+    std::vector<std::shared_ptr<hold>> batch;
+    std::vector<std::shared_ptr<hold>> gone;
+    {
+        const std::scoped_lock lock(mutex_);
+        while (!due_.empty()) {
+            auto& own = charges_.at(due_.begin()->second);
+            auto which = own.which;
+            const nanos deadline = which->deadline();
+            if (own.next > now + (own.renew ? which->lease() / 30 : 0)) break;
+            if (now >= deadline) {
+                end_charge(which.get());
+                gone.push_back(std::move(which));
+            } else if (!own.renew || now >= own.until) {
+                own.renew = false;
+                schedule(own, deadline);
+            } else {
+                due_.erase({own.next, which.get()});
+                own.under_way = true;
+                batch.push_back(std::move(which));
+            }
+        }
+    }
+    for (const auto& each : gone) {
+        if (each->lose() && each->announced) push_loss(each);
+    }
+    for (std::size_t from = 0; from < batch.size(); from += renewals_a_call) {
+        const auto begin = batch.begin() + static_cast<std::ptrdiff_t>(from);
+        const auto end =
+            batch.begin() + static_cast<std::ptrdiff_t>(std::min(from + renewals_a_call, batch.size()));
+        reactor_->submit(std::make_shared<renew_request>(std::vector<std::shared_ptr<hold>>(begin, end)));
+    }
+    arm_renewal();
+}
+
+void station::take_renewed(renew_request& done) {
+    const nanos now = reactor_->loop().now();
+    const auto* answers = done.outcome() ? &*done.outcome() : nullptr;
+    std::size_t at = 0;
+    for (const auto& each : done.holds()) {
+        bool renewed = answers != nullptr;
+        for (std::size_t i = 0; i < each->what.locks.size(); ++i, ++at) {
+            renewed = renewed && (*answers)[at].integer == 1;
+        }
+        const bool refused = answers != nullptr && !renewed;
+        {
+            const std::scoped_lock lock(mutex_);
+            const auto found = charges_.find(each.get());
+            if (found == charges_.end()) continue;
+            auto& own = found->second;
+            own.under_way = false;
+            if (renewed) each->extended(done.asked_at(), each->lease());
+            if (own.told) {
+                own.told->post("ended");
+                charges_.erase(found);
+                continue;
+            }
+            if (!refused) {
+                const nanos retry = now + std::max(each->lease() / 10, shortest_retry);
+                schedule(own, renewed ? next_renewal(*each) : std::min(retry, each->deadline()));
+                continue;
+            }
+            charges_.erase(found);
+        }
+        if (each->lose() && each->announced) push_loss(each);
+    }
+    arm_renewal();
+}
+
+void station::pump() {
+    do {
+        reactor_->pump(0);
+        for (const auto& each : reactor_->take_finished()) {
+            if (auto* refreshed = dynamic_cast<refresh_request*>(each.get())) take_refreshed(*refreshed);
+            else take_renewed(static_cast<renew_request&>(*each));
+        }
+        [[maybe_unused]] const auto unread = reactor_->loop().take_log();  // the clients tell the same
+    } while (reactor_->has_work());
+    reactor_->flush();
+}
+
+}  // namespace redislock::locks

@@ -1,0 +1,119 @@
+// What the keeper does for one server: listens for what is handed over, says that this process still
+// waits, renews leases and notices losses.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "engine/reactor.hpp"
+#include "engine/signal.hpp"
+#include "engine/timers.hpp"
+#include "locks/hold.hpp"
+#include "locks/target.hpp"
+
+namespace redislock::locks {
+
+class station final : private engine::subscriber, private engine::wakeable {
+public:
+    explicit station(std::unique_ptr<engine::reactor> own);
+    station(const station&) = delete;
+    station& operator=(const station&) = delete;
+    ~station();
+
+    // ---- from any thread
+
+    bool listening() const noexcept { return listening_.load(std::memory_order_acquire); }
+    const std::string& channel() const noexcept { return channel_; }
+
+    /// A waiter in some lock's line; the number is what messages name it by.
+    std::uint64_t enlist(std::shared_ptr<engine::signal> who, const lock_keys& which);
+    void move(std::uint64_t number, const lock_keys& which);
+    void discharge(std::uint64_t number);
+
+    /// Renews a hold until `until`, or only notices the end of its lease.
+    void keep(const std::shared_ptr<hold>& which, bool renew, nanos until);
+    /// No renewal begins after this. True where one is on its way: `who` gets a word when it has ended.
+    bool drop(const hold& which, const std::shared_ptr<engine::signal>& who);
+    /// Another lease begins; the next renewal goes by it.
+    void reschedule(const hold& which);
+
+    // ---- in the keeper's thread
+
+    int fileno() const noexcept { return reactor_->fileno(); }
+    void pump();
+    void abandon_after_fork() noexcept { reactor_->abandon_after_fork(); }
+
+private:
+    class refresh_request;
+    class renew_request;
+    class alarm final : public engine::timer {
+    public:
+        alarm(station& owner, void (station::*call)()) noexcept : owner_(owner), call_(call) {}
+
+    private:
+        void on_timer() override { (owner_.*call_)(); }
+        station& owner_;
+        void (station::*call_)();
+    };
+
+    struct waiter {
+        std::shared_ptr<engine::signal> who;
+        std::string lock;
+    };
+    struct line {
+        lock_keys keys;
+        std::size_t waiting = 0;
+    };
+    struct charge {
+        std::shared_ptr<hold> which;
+        bool renew = false;
+        nanos until = never;
+        nanos next = 0;
+        bool under_way = false;
+        std::shared_ptr<engine::signal> told;
+    };
+
+    void on_message(std::string_view payload) override;
+    void on_subscribed() override;
+    void on_unsubscribed(const error& why) override;
+    void on_wake() override;
+    void tell_all(const std::string& word);
+    void tell(std::uint64_t number, std::string word);
+    void tell_line(const std::string& lock, const std::string& word);
+    void join_line(const lock_keys& which);
+    void leave_line(const std::string& lock);
+
+    void refresh();
+    void take_refreshed(refresh_request& done);
+    void renew();
+    void take_renewed(renew_request& done);
+    void schedule(charge& which, nanos next);
+    void end_charge(const hold* which);
+    void arm_renewal();
+
+    std::unique_ptr<engine::reactor> reactor_;
+    const std::string channel_;
+    const std::string waits_;
+    std::atomic<bool> listening_ = false;
+    std::unique_ptr<engine::subscription> subscription_;
+    alarm refresh_alarm_{*this, &station::refresh};
+    alarm renew_alarm_{*this, &station::renew};
+    std::size_t refreshes_ = 0;  // under way
+
+    std::mutex mutex_;  // of all below
+    std::unordered_map<std::uint64_t, waiter> waiters_;
+    std::unordered_map<std::string, line> lines_;
+    std::unordered_map<const hold*, charge> charges_;
+    std::set<std::pair<nanos, const hold*>> due_;
+};
+
+}  // namespace redislock::locks
