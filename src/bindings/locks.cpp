@@ -9,9 +9,12 @@
 #include "bindings/without_gil.hpp"
 #include "locks/acquire.hpp"
 #include "locks/identity.hpp"
+#include "locks/listing.hpp"
 
 namespace redislock::bindings {
 namespace {
+
+using namespace py::literals;
 
 using engine::context;
 using engine::task;
@@ -54,7 +57,7 @@ py::tuple names_of(const hold& which) {
     }
     const auto type = py::module_::import("redislock._errors").attr("DeadlockError");
     const py::object made = type(text, parties);
-    PyErr_SetObject(type.ptr(), made.ptr());
+    PyErr_SetObject(py::type::handle_of(made).ptr(), made.ptr());
     throw py::error_already_set();
 }
 
@@ -67,7 +70,16 @@ public:
           rules_(rules),
           token_(std::move(token)) {}
 
+    acquire_request(const acquire_request&) = delete;
+    acquire_request& operator=(const acquire_request&) = delete;
+    // Nobody came for it: the caller was interrupted just when it had been taken.
+    ~acquire_request() override {
+        if (delivered_ || !finished() || !outcome() || !outcome()->held) return;
+        if (auto station = keepers_->open()) (*station)->give_back(std::move(outcome()->held));
+    }
+
     py::object deliver() override {
+        delivered_ = true;
         auto ended = unwrap(std::move(outcome()));
         if (!ended.cycle.empty()) raise_deadlock(ended.cycle);
         if (!ended.held) return py::none();
@@ -82,6 +94,7 @@ private:
     target what_;
     terms rules_;
     std::string token_;
+    bool delivered_ = false;
 };
 
 class yes_or_no : public engine::operation_of<bool, request> {
@@ -169,6 +182,44 @@ private:
     task<result<bool>> body(context& with) override { return locks::wait_lost(with, which_.own, patience_); }
     hold_object which_;
     nanos patience_;
+};
+
+py::object seconds_or_none(std::int64_t milliseconds) {
+    if (milliseconds < 0) return py::none();
+    return py::float_(static_cast<double>(milliseconds) / 1e3);
+}
+
+// A list of dicts, since the command line that prints it is all that reads it.
+class list_request final : public engine::operation_of<std::vector<locks::seen_lock>, request> {
+public:
+    list_request(nanos timeout, std::vector<std::string> names)
+        : operation_of(timeout), names_(std::move(names)) {}
+    py::object deliver() override {
+        py::list out;
+        for (const auto& each : unwrap(std::move(outcome()))) {
+            py::list holders;
+            for (const auto& one : each.holders) {
+                holders.append(py::dict("token"_a = py::bytes(one.token), "kind"_a = std::string(1, one.kind),
+                                        "fence"_a = one.fence, "left"_a = seconds_or_none(one.left_ms)));
+            }
+            py::list waiters;
+            for (const auto& one : each.waiters) {
+                const double since = static_cast<double>(one.since_us) / 1e6;
+                waiters.append(py::dict("token"_a = py::bytes(one.token), "kind"_a = std::string(1, one.kind),
+                                        "since"_a = since));
+            }
+            out.append(py::dict("name"_a = py::bytes(each.name),
+                                "now"_a = static_cast<double>(each.now_ms) / 1e3, "fence"_a = each.fence,
+                                "holders"_a = holders, "waiters"_a = waiters, "waiting"_a = each.waiting));
+        }
+        return out;
+    }
+
+private:
+    task<result<std::vector<locks::seen_lock>>> body(context& with) override {
+        return locks::list(with, names_);
+    }
+    std::vector<std::string> names_;
 };
 
 // ---- arguments
@@ -262,6 +313,15 @@ public:
     request_ptr holder(const py::object& name, const py::object& timeout) const {
         return std::make_shared<holder_request>(timeout_of(timeout), to_bytes(name, "name"));
     }
+    request_ptr list(const py::object& names, const py::object& timeout) const {
+        std::vector<std::string> all;
+        if (!names.is_none()) {
+            for (const auto& each : py::reinterpret_borrow<py::iterable>(names))
+                all.push_back(to_bytes(each, "name"));
+            if (all.empty()) throw py::value_error("names must hold at least one name, or be None for all");
+        }
+        return std::make_shared<list_request>(timeout_of(timeout), std::move(all));
+    }
     request_ptr wait_lost(const hold_object& which, const py::object& seconds) const {
         const nanos patience = seconds.is_none() ? never : to_nanos(seconds, "timeout", true);
         return std::make_shared<wait_lost_request>(which, patience);
@@ -330,6 +390,7 @@ void register_locks(py::module_& m) {
         .def("extend_hold", &locks_factory::extend_hold, py::arg("hold"), py::arg("seconds"), py::arg("add"),
              py::arg("timeout") = none)
         .def("holder", &locks_factory::holder, py::arg("name"), py::arg("timeout") = none)
+        .def("list", &locks_factory::list, py::arg("names") = none, py::arg("timeout") = none)
         .def("wait_lost", &locks_factory::wait_lost, py::arg("hold"), py::arg("seconds"));
     m.def(
         "make_token",

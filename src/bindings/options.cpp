@@ -57,6 +57,7 @@ void register_options(py::module_& m) {
                                [](const address& self) { return scheme_name(self.settings.scheme); })
         .def_property_readonly("host", [](const address& self) { return self.settings.host; })
         .def_property_readonly("port", [](const address& self) { return self.settings.port; })
+        .def_property_readonly("client_name", [](const address& self) { return self.settings.client_name; })
         .def_property_readonly("path", [](const address& self) { return self.settings.path; })
         .def_property_readonly("db", [](const address& self) { return self.settings.db; })
         .def_property_readonly("timeout", [](const address& self) { return seconds(self.settings.timeout); })

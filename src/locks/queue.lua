@@ -29,7 +29,8 @@ end
 local function keys_of(name)
   local open = string.find(name, '{', 1, true)
   local close = open and string.find(name, '}', open + 1, true)
-  local side = ((close and close > open + 1) and name or '{' .. name .. '}') .. ':redislock:'
+  local tagged = close and close > open + 1
+  local side = tagged and name .. ':redislock:t:' or '{' .. name .. '}:redislock:'
   return {name = name, queue = side .. 'queue', waiters = side .. 'waiters', alive = side .. 'alive',
           fence = side .. 'fence', holders = side .. 'holders'}
 end

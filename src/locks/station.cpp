@@ -103,6 +103,30 @@ private:
     nanos asked_at_ = 0;
 };
 
+class station::give_back_request final : public engine::operation_of<done> {
+public:
+    explicit give_back_request(std::shared_ptr<hold> which)
+        : operation_of(renew_patience), which_(std::move(which)) {}
+
+private:
+    engine::task<result<done>> body(engine::context& with) override {
+        std::vector<std::string_view> keys;
+        for (const auto& each : which_->what.locks) {
+            keys.insert(keys.end(),
+                        {each.name, each.queue, each.waiters, each.alive, each.fence, each.holders});
+        }
+        auto slot = with.make_slot();
+        slot->request.policy = engine::resend::token;
+        const std::array<std::string_view, 2> arguments{which_->token, letter_of(which_->what.how)};
+        slot->request.evalsha(scripts::release, keys, arguments);
+        auto said = co_await with.send(std::move(slot));
+        if (!said) co_return std::move(said.error());  // its lease ends it
+        co_return done{};
+    }
+
+    std::shared_ptr<hold> which_;
+};
+
 // ---- waiters
 
 station::station(std::unique_ptr<engine::reactor> own)
@@ -163,10 +187,13 @@ void station::leave_line(const std::string& lock) {
 
 void station::on_wake() {
     bool waiting = false;
+    std::vector<std::shared_ptr<hold>> unclaimed;
     {
         const std::scoped_lock lock(mutex_);
         waiting = !waiters_.empty();
+        unclaimed.swap(unclaimed_);
     }
+    for (auto& each : unclaimed) reactor_->submit(std::make_shared<give_back_request>(std::move(each)));
     if (waiting) {
         if (!subscription_) subscription_ = reactor_->server().subscribe(channel_, *this);
         if (!refresh_alarm_.armed()) {
@@ -255,6 +282,7 @@ void station::keep(const std::shared_ptr<hold>& which, bool renew, nanos until) 
         const std::scoped_lock lock(mutex_);
         auto& own = charges_[which.get()];
         own.which = which;
+        own.key = which.get();
         own.renew = renew;
         own.until = until;
         schedule(own, renew ? next_renewal(*which) : which->deadline());
@@ -275,6 +303,17 @@ bool station::drop(const hold& which, const std::shared_ptr<engine::signal>& who
     return false;
 }
 
+void station::give_back(std::shared_ptr<hold> which) {
+    if (!which->release()) return;
+    {
+        const std::scoped_lock lock(mutex_);
+        const auto found = charges_.find(which.get());
+        if (found != charges_.end() && !found->second.under_way) end_charge(which.get());
+        unclaimed_.push_back(std::move(which));
+    }
+    reactor_->loop().poller().wake_handle()->wake();
+}
+
 void station::reschedule(const hold& which) {
     bool earlier = false;
     {
@@ -288,9 +327,9 @@ void station::reschedule(const hold& which) {
 }
 
 void station::schedule(charge& which, nanos next) {
-    due_.erase({which.next, which.which.get()});
+    due_.erase({which.next, which.key});
     which.next = next;
-    due_.emplace(next, which.which.get());
+    due_.emplace(next, which.key);
 }
 
 void station::end_charge(const hold* which) {
@@ -310,30 +349,37 @@ void station::arm_renewal() {
 }
 
 // Takes along what is due soon, so that thousands of leases cost a few calls.
-void station::renew() {
+void station::collect_due(std::vector<std::shared_ptr<hold>>& batch,
+                          std::vector<std::shared_ptr<hold>>& gone) {
     const nanos now = reactor_->loop().now();
-    std::vector<std::shared_ptr<hold>> batch;
-    std::vector<std::shared_ptr<hold>> gone;
-    {
-        const std::scoped_lock lock(mutex_);
-        while (!due_.empty()) {
-            auto& own = charges_.at(due_.begin()->second);
-            auto which = own.which;
-            const nanos deadline = which->deadline();
-            if (own.next > now + (own.renew ? which->lease() / 30 : 0)) break;
-            if (now >= deadline) {
-                end_charge(which.get());
-                gone.push_back(std::move(which));
-            } else if (!own.renew || now >= own.until) {
-                own.renew = false;
-                schedule(own, deadline);
-            } else {
-                due_.erase({own.next, which.get()});
-                own.under_way = true;
-                batch.push_back(std::move(which));
-            }
+    const std::scoped_lock lock(mutex_);
+    while (!due_.empty()) {
+        auto& own = charges_.at(due_.begin()->second);
+        auto which = own.which.lock();
+        if (!which) {
+            end_charge(own.key);
+            continue;
+        }
+        const nanos deadline = which->deadline();
+        if (own.next > now + (own.renew ? which->lease() / 30 : 0)) return;
+        if (now >= deadline) {
+            end_charge(own.key);
+            gone.push_back(std::move(which));
+        } else if (!own.renew || now >= own.until) {
+            own.renew = false;
+            schedule(own, deadline);
+        } else {
+            due_.erase({own.next, own.key});
+            own.under_way = true;
+            batch.push_back(std::move(which));
         }
     }
+}
+
+void station::renew() {
+    std::vector<std::shared_ptr<hold>> batch;
+    std::vector<std::shared_ptr<hold>> gone;
+    collect_due(batch, gone);
     for (const auto& each : gone) {
         if (each->lose() && each->announced) push_loss(each);
     }
@@ -385,7 +431,7 @@ void station::pump() {
         reactor_->pump(0);
         for (const auto& each : reactor_->take_finished()) {
             if (auto* refreshed = dynamic_cast<refresh_request*>(each.get())) take_refreshed(*refreshed);
-            else take_renewed(static_cast<renew_request&>(*each));
+            else if (auto* renewed = dynamic_cast<renew_request*>(each.get())) take_renewed(*renewed);
         }
         [[maybe_unused]] const auto unread = reactor_->loop().take_log();  // the clients tell the same
     } while (reactor_->has_work());

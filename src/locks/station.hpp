@@ -43,6 +43,8 @@ public:
     void keep(const std::shared_ptr<hold>& which, bool renew, nanos until);
     /// No renewal begins after this. True where one is on its way: `who` gets a word when it has ended.
     bool drop(const hold& which, const std::shared_ptr<engine::signal>& who);
+    /// Releases what nobody came for.
+    void give_back(std::shared_ptr<hold> which);
     /// Another lease begins; the next renewal goes by it.
     void reschedule(const hold& which);
 
@@ -55,6 +57,7 @@ public:
 private:
     class refresh_request;
     class renew_request;
+    class give_back_request;
     class alarm final : public engine::timer {
     public:
         alarm(station& owner, void (station::*call)()) noexcept : owner_(owner), call_(call) {}
@@ -74,7 +77,8 @@ private:
         std::size_t waiting = 0;
     };
     struct charge {
-        std::shared_ptr<hold> which;
+        std::weak_ptr<hold> which;  // nobody's any more: no longer renewed, its lease just ends
+        const hold* key = nullptr;
         bool renew = false;
         nanos until = never;
         nanos next = 0;
@@ -98,6 +102,7 @@ private:
     void take_renewed(renew_request& done);
     void schedule(charge& which, nanos next);
     void end_charge(const hold* which);
+    void collect_due(std::vector<std::shared_ptr<hold>>& batch, std::vector<std::shared_ptr<hold>>& gone);
     void arm_renewal();
 
     std::unique_ptr<engine::reactor> reactor_;
@@ -114,6 +119,7 @@ private:
     std::unordered_map<std::string, line> lines_;
     std::unordered_map<const hold*, charge> charges_;
     std::set<std::pair<nanos, const hold*>> due_;
+    std::vector<std::shared_ptr<hold>> unclaimed_;
 };
 
 }  // namespace redislock::locks

@@ -25,8 +25,8 @@ std::string_view letter_of(kind which) noexcept {
 }
 
 lock_keys::lock_keys(std::string_view own) : name(own) {
-    std::string side = has_hash_tag(own) ? name : "{" + name + "}";
-    side += ":redislock:";
+    // Never the same for two names: "x" and "{x}" must not share a line.
+    const std::string side = has_hash_tag(own) ? name + ":redislock:t:" : "{" + name + "}:redislock:";
     queue = side + "queue";
     waiters = side + "waiters";
     alive = side + "alive";
