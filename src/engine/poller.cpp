@@ -145,6 +145,8 @@ void poller::wait_exactly(nanos timeout) noexcept {
 
 bool poller::is_exact() const noexcept { return native_->exact; }
 
+bool poller::found() const noexcept { return native_->collected > 0; }
+
 bool poller::dispatch() {
     bool woken = false;
     const int count = std::exchange(native_->collected, 0);
@@ -260,6 +262,8 @@ void poller::wait(nanos timeout) noexcept {
 void poller::wait_exactly(nanos timeout) noexcept { wait(timeout); }
 
 bool poller::is_exact() const noexcept { return true; }
+
+bool poller::found() const noexcept { return native_->collected > 0; }
 
 bool poller::dispatch() {
     bool woken = false;

@@ -53,6 +53,8 @@ public:
     /// The same to the nanosecond, where `is_exact()`; elsewhere rounded up to a millisecond.
     void wait_exactly(nanos timeout) noexcept;
     bool is_exact() const noexcept;
+    /// Whether the last wait found something.
+    bool found() const noexcept;
     /// Calls the targets of what was collected. True if a wake-up was among it.
     bool dispatch();
 

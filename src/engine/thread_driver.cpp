@@ -11,6 +11,8 @@ constexpr nanos patience_for_cleanup = 50 * millisecond;
 // Only for a thread that is kept from arriving: `arrived` writes as soon as the last one has. Shorter
 // than a tick of the kernel would make each sleep arm the hardware's timer, which costs more than a write.
 constexpr nanos patience_for_company = 10 * millisecond;
+constexpr nanos a_moment = 50 * microsecond;
+constexpr int most_luck = 8;
 constexpr std::uint32_t enough_company = 8;  // more, and the server would idle while the rest comes
 
 }  // namespace
@@ -154,6 +156,27 @@ void thread_driver::lead_once(std::unique_lock<std::mutex>& lock, const operatio
     lock.lock();
 }
 
+// A server nearby answers sooner than a sleeping thread can be woken, so a thread that waits alone
+// looks for a moment before it sleeps. The processor is anybody else's meanwhile, and where that moment
+// has been too short for a while it is seldom tried: the server is far away, or what is waited for is
+// not its answer.
+bool thread_driver::answered_at_once(nanos timeout) {
+    if (luck_ < 0 && ++luck_ < 0) return false;
+    auto& poller = reactor_->loop().poller();
+    const nanos until = monotonic_now() + std::min(timeout, a_moment);
+    do {
+        poller.wait(0);
+        if (poller.found()) {
+            luck_ = std::min(luck_ + 1, most_luck);
+            return true;
+        }
+        std::this_thread::yield();
+    } while (monotonic_now() < until);
+    luck_ -= 4;
+    if (luck_ < 0) luck_ = -64;
+    return false;
+}
+
 void thread_driver::lead(std::unique_lock<std::mutex>& lock, const operation& own, nanos until,
                          calls& to_make) {
     const bool had_finished = own.finished();
@@ -161,9 +184,11 @@ void thread_driver::lead(std::unique_lock<std::mutex>& lock, const operation& ow
     const bool changed = reactor_->has_work() || !to_make.empty() || own.finished() != had_finished;
     const nanos left = until == never ? never : std::max<nanos>(0, until - monotonic_now());
     const nanos timeout = changed ? 0 : left;
+    const bool alone = asleep_.empty();
     lock.unlock();
     to_make.make();
-    reactor_->loop().poller().wait(timeout);
+    const bool answered = timeout > 0 && alone && answered_at_once(timeout);
+    if (!answered) reactor_->loop().poller().wait(timeout);
     // On memory:// there is always work: without this a thread would begin and end its operation
     // before another could begin, and callers that race would look as if they never did.
     if (timeout == 0) std::this_thread::yield();

@@ -49,6 +49,7 @@ private:
 
     void lead_once(std::unique_lock<std::mutex>& lock, const operation& own, nanos until);
     void lead(std::unique_lock<std::mutex>& lock, const operation& own, nanos until, calls& to_make);
+    bool answered_at_once(nanos timeout);
     bool sleep_once(std::unique_lock<std::mutex>& lock, sleeper& own, nanos until);
     void flush(calls& to_make);
     void flush_beside_leader(calls& to_make);
@@ -60,6 +61,7 @@ private:
     std::unique_ptr<reactor> reactor_;
     std::deque<sleeper*> asleep_;
     bool led_ = false;
+    int luck_ = 0;  // the leader's: how often an answer came at once
     bool closed_ = false;
     std::atomic<std::uint32_t> unwritten_ = 0;  // operations that wait for company
     std::atomic<std::int32_t> returning_ = 0;   // callers told of their answers that have not arrived yet
