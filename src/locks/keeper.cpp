@@ -134,14 +134,14 @@ void keeper::take_changes() {
     const std::scoped_lock lock(mutex_);
     for (auto* each : fresh_) {
         auto made = std::make_unique<post>(each);
-        made->token = poller_.add(each->fileno(), *made, false);
+        made->token = poller_.add(each->poller(), *made);
         posts_.push_back(std::move(made));
     }
     fresh_.clear();
     for (auto* each : retired_) {
         const auto found =
             std::find_if(posts_.begin(), posts_.end(), [&](const auto& one) { return one->own == each; });
-        poller_.remove((*found)->token, each->fileno());
+        poller_.remove((*found)->token, each->poller().fileno());
         posts_.erase(found);
         ended.emplace_back(each);
     }

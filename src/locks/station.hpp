@@ -50,7 +50,7 @@ public:
 
     // ---- in the keeper's thread
 
-    int fileno() const noexcept { return reactor_->fileno(); }
+    const engine::poller& poller() const noexcept { return reactor_->loop().poller(); }
     void pump();
     void abandon_after_fork() noexcept { reactor_->abandon_after_fork(); }
 
