@@ -45,6 +45,12 @@ py::tuple names_of(const hold& which) {
     return names;
 }
 
+// For a hold that was delivered to somebody who had gone.
+void give_back(const hold_object& which) {
+    if (!which.keepers) return;
+    if (auto station = which.keepers->open()) (*station)->give_back(which.own);
+}
+
 // ---- operations: each owns what its coroutine refers to
 
 [[noreturn]] void raise_deadlock(const std::vector<locks::party>& cycle) {
@@ -359,7 +365,11 @@ void register_locks(py::module_& m) {
     py::class_<hold_object>(m, "Hold", py::is_final(), "A lock that is held.")
         .def("__reduce__", &refuse_pickling)
         .def("__eq__",
-             [](const hold_object& self, const hold_object& other) { return self.own == other.own; })
+             [](const hold_object& self, const py::object& other) -> py::object {
+                 if (!py::isinstance<hold_object>(other))
+                     return py::reinterpret_borrow<py::object>(Py_NotImplemented);
+                 return py::bool_(self.own == other.cast<const hold_object&>().own);
+             })
         .def("__hash__", [](const hold_object& self) { return std::hash<const void*>{}(self.own.get()); })
         .def_property_readonly("names", [](const hold_object& self) { return names_of(*self.own); })
         .def_property_readonly(
@@ -374,7 +384,8 @@ void register_locks(py::module_& m) {
                                })
         .def_property_readonly("lost",
                                [](const hold_object& self) { return self.own->lost(monotonic_now()); })
-        .def_property_readonly("released", [](const hold_object& self) { return self.own->released(); });
+        .def_property_readonly("released", [](const hold_object& self) { return self.own->released(); })
+        .def("give_back", &give_back, "Releases it without waiting for an answer: nobody came for it.");
     py::class_<locks_factory>(m, "Locks", py::is_final(), "Makes operations on locks; does no I/O.")
         .def("__reduce__", &refuse_pickling)
         .def(py::init<const address&>(), py::arg("options"))
