@@ -3,21 +3,35 @@
 Where a built-in says the same, the exception is also that, so that ``except ConnectionError``
 catches what a reader expects. `OutcomeUnknownError` is deliberately neither a `ConnectionError` nor
 a `TimeoutError`: code that retries on those would charge twice.
+
+The errors of locks are also redis-py's `LockError` and `LockNotOwnedError` where that is loaded when
+they are raised: programs which came from it catch them as before. It is never imported from here.
 """
 
 from __future__ import annotations
 
 import builtins
-from typing import Final
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from typing_extensions import Self
 
 __all__ = [
     "AuthenticationError",
     "ClosedError",
+    "ConcurrencyError",
     "ConfigurationError",
     "ConnectionError",
     "CorruptBalanceError",
+    "DeadlockError",
     "Error",
     "IdempotencyMismatchError",
+    "LockError",
+    "LockLostError",
+    "LockNotOwnedError",
     "OperationCancelledError",
     "OutcomeUnknownError",
     "PermissionDeniedError",
@@ -89,9 +103,103 @@ class IdempotencyMismatchError(Error, ValueError):
     """The idempotency key was used for another operation or amount. Nothing was changed."""
 
 
+class ConcurrencyError(Error):
+    """An entity is not what the write asked for, since somebody else wrote. Nothing was changed.
+
+    `etag` and `value` are the latest ones, both None where there is none; `key` is the entity's.
+    """
+
+    def __init__(
+        self, message: str = "", *, key: str | bytes = "", etag: str | None = None, value: Any = None
+    ) -> None:
+        super().__init__(message)
+        self.key = key
+        self.etag = etag
+        self.value = value
+
+
 class OperationCancelledError(Error):
     """The operation was cancelled before it was written. Nothing was applied."""
 
 
 class ClosedError(Error, RuntimeError):
     """The client is closed."""
+
+
+class LockError(Error, ValueError):
+    """A lock cannot be had, or not be given back. `lock_name` is its name."""
+
+    # redis-py's class of the same meaning, which it also is where that is loaded.
+    _redis_name = "LockError"
+
+    def __new__(cls, *args: object, **_: object) -> Self:
+        error: Self = super().__new__(_with_redis(cls), *args)
+        error.lock_name = None
+        return error
+
+    def __init__(self, message: str | None = None, lock_name: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.lock_name = lock_name
+
+    __repr__ = Exception.__repr__  # redis-py's leaves the message out
+
+    def __reduce__(self) -> tuple[Callable[..., LockError], tuple[Any, ...]]:
+        own = {name: value for name, value in vars(self).items() if name not in _OF_REDIS}
+        return _remake, (_plain.get(type(self), type(self)), self.args, own)
+
+
+class LockNotOwnedError(LockError):
+    """The lock is not, or no longer, held by this owner."""
+
+    _redis_name = "LockNotOwnedError"
+
+
+class LockLostError(LockNotOwnedError):
+    """The lease ended, or its renewal was refused, while the lock was thought to be held."""
+
+
+class DeadlockError(LockError):
+    """Waiting would never end. `parties`: who waits for which lock since when, this waiter first.
+
+    Each is a tuple of the owner, the lock's name and the time in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        message: str | None = None,
+        parties: Iterable[tuple[str, str, float]] = (),
+        lock_name: str | None = None,
+    ) -> None:
+        super().__init__(message, lock_name)
+        self.parties = list(parties)
+
+
+# What redis-py's classes add to an instance; not pickled, for who reads it may not have redis-py.
+_OF_REDIS = ("error_type", "status_code")
+
+_combined: dict[type[LockError], type[LockError]] = {}
+_plain: dict[type[LockError], type[LockError]] = {}
+
+
+def _with_redis(cls: type[LockError]) -> type[Any]:
+    """`cls`, or where redis-py is loaded a class that is also redis-py's of that meaning."""
+    known = _combined.get(cls)
+    if known is not None:
+        return known
+    exceptions = sys.modules.get("redis.exceptions")
+    theirs = getattr(exceptions, cls._redis_name, None)  # None too while it is being imported
+    if theirs is None or issubclass(cls, theirs):
+        return cls
+    names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
+    both: type[LockError] = type(cls.__name__, (cls, theirs), names)
+    _plain[both] = cls
+    return _combined.setdefault(cls, both)
+
+
+def _remake(cls: type[LockError], args: tuple[Any, ...], own: dict[str, Any]) -> LockError:
+    error = cls.__new__(cls, *args)
+    LockError.__init__(error, *args[:1])
+    error.args = args
+    vars(error).update(own)
+    return error
