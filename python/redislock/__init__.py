@@ -1,9 +1,11 @@
-"""Moves balances and stock on Redis without races, natively: by script, lock or WATCH.
+"""Moves balances and stock on Redis without races, natively, and locks what must not be done twice at once.
 
     >>> import redislock
     >>> redislock.init("alice", 100)
     >>> redislock.withdraw_lua("alice", 3)
     Result(status='ok', balance=97, ...)
+    >>> with redislock.default_client().lock("inventory"):
+    ...     count_it()
 
 `Client` is for threads and gevent, `redislock.asyncio.Client` for asyncio. The functions of the
 same names use a default client made from the environment.
@@ -51,6 +53,8 @@ from redislock._errors import (
     TimeoutError,  # noqa: A004
     WrongTypeError,
 )
+from redislock._lock import Lock
+from redislock._lock_kinds import MultiLock, ReadLock, RWLock, Semaphore, WriteLock
 from redislock._status import Status
 
 __all__ = [
@@ -66,18 +70,24 @@ __all__ = [
     "Health",
     "HistoryEntry",
     "IdempotencyMismatchError",
+    "Lock",
     "LockError",
     "LockLostError",
     "LockNotOwnedError",
+    "MultiLock",
     "OperationCancelledError",
     "OutcomeUnknownError",
     "PermissionDeniedError",
     "ProtocolError",
+    "RWLock",
+    "ReadLock",
     "RedirectedError",
     "Result",
+    "Semaphore",
     "ServerError",
     "Status",
     "TimeoutError",
+    "WriteLock",
     "WrongTypeError",
     "__version__",
     "balance",

@@ -9,6 +9,10 @@ import os
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from redislock import _core
+from redislock._lock_base import make_reentrant_registry
+from redislock._lock_clients import register
+from redislock._locking import Locking
 from redislock._settings import ClientOptions, make_accounts, make_options, url_from_redis
 from redislock._waiters import BlockingWaiter
 
@@ -53,6 +57,9 @@ class BaseClient:
             lock_wait=lock_wait,
             lock_lease=lock_lease,
         )
+        self._locks = _core.Locks(self._options)
+        self._client_name = self._options.client_name
+        self._reentrant = make_reentrant_registry()
         _clients.add(self)
 
     @classmethod
@@ -82,8 +89,8 @@ class BaseClient:
         raise NotImplementedError
 
 
-class Client(BaseClient):
-    """Moves balances on one server, from any number of threads or greenlets.
+class Client(Locking, BaseClient):
+    """Moves balances and takes locks on one server, from any number of threads or greenlets.
 
     Without `url` the environment variable ``REDIS_CONN`` is used, else ``localhost:6379``. Nothing
     is opened before the first call. Options are described at `ClientOptions`; `waiter` ("thread" or
@@ -241,6 +248,9 @@ class Client(BaseClient):
 
     def _abandon_after_fork(self) -> None:
         self._waiter.abandon_after_fork()
+
+
+register("blocking", Client)
 
 
 def _after_fork_in_child() -> None:

@@ -17,7 +17,7 @@ from redislock import _core
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["BlockingWaiter", "GeventWaiter"]
+__all__ = ["BlockingWaiter", "GeventWaiter", "give_back", "hub_of_this_thread"]
 
 _get_ident = threading.get_ident
 _modules = sys.modules
@@ -47,7 +47,8 @@ def _level_of_caller() -> int:
 _find_hub: Callable[[], Any] | None = None
 
 
-def _hub_of_this_thread() -> Any:
+def hub_of_this_thread() -> Any:
+    """The hub that runs in this thread, or None; makes none."""
     global _find_hub  # noqa: PLW0603  # found once
     if _find_hub is None:
         # get_hub() would make one. Another thread may be importing gevent at this moment: what it
@@ -56,6 +57,12 @@ def _hub_of_this_thread() -> Any:
             return None
         _find_hub = _modules["gevent._hub_local"].get_hub_if_exists
     return _find_hub()
+
+
+def give_back(outcome: object) -> None:
+    """Gives back a lock that was taken for somebody who had gone when the answer came."""
+    if isinstance(outcome, _core.Hold):
+        outcome.give_back()
 
 
 class GeventWaiter:
@@ -143,6 +150,7 @@ def _deliver(hub: Any, finished: list[tuple[list[Any], Any, bool]]) -> None:
     for record, value, failed in finished:
         greenlet = record[0]
         if greenlet is None:  # it was killed or timed out since, and may wait for something else
+            give_back(value)
             continue
         record[1], record[2] = value, failed
         try:
@@ -157,7 +165,7 @@ def _retire(hub: Any, io: Any, core: _core.LoopDriver) -> None:
     loop = hub.loop
     if loop is None or hub.dead:
         core.close()
-    elif _hub_of_this_thread() is hub:
+    elif hub_of_this_thread() is hub:
         _take_out(hub, io, core)
     else:
         loop.run_callback_threadsafe(_take_out, hub, io, core)
@@ -187,7 +195,7 @@ class BlockingWaiter:
 
     def run(self, operation: _core.Operation) -> Any:
         if self._kind != "thread" and "gevent" in _modules:
-            hub = _hub_of_this_thread()
+            hub = hub_of_this_thread()
             if hub is None and self._kind == "gevent":
                 import gevent
 

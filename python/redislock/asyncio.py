@@ -12,8 +12,13 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from redislock import _core
+from redislock._async_lock import Lock
+from redislock._async_lock_kinds import MultiLock, ReadLock, RWLock, Semaphore, WriteLock
+from redislock._async_locking import Locking
 from redislock._client import BaseClient
 from redislock._errors import ClosedError
+from redislock._lock_clients import register
+from redislock._waiters import give_back
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -22,7 +27,7 @@ if TYPE_CHECKING:
 
     from redislock._core import Health, HistoryEntry, Operation, Result
 
-__all__ = ["Client"]
+__all__ = ["Client", "Lock", "MultiLock", "RWLock", "ReadLock", "Semaphore", "WriteLock"]
 
 
 class _LoopWaiter:
@@ -48,6 +53,8 @@ class _LoopWaiter:
         try:
             return await future
         except (asyncio.CancelledError, GeneratorExit):
+            if future.done() and not future.cancelled() and future.exception() is None:
+                give_back(future.result())  # the answer came in this very tick
             # A coroutine that is thrown away may be closed by another thread, where it is collected.
             if asyncio._get_running_loop() is not self.loop:  # noqa: SLF001  # the public twin raises
                 raise
@@ -83,6 +90,7 @@ def _on_ready(of: weakref.ref[_LoopWaiter]) -> None:
 def _deliver(finished: list[tuple[asyncio.Future[Any], Any, bool]]) -> None:
     for future, value, failed in finished:
         if future.done():  # cancelled in this very tick
+            give_back(value)
             continue
         if failed:
             future.set_exception(value)
@@ -108,9 +116,10 @@ def _take_out(loop: asyncio.AbstractEventLoop, core: _core.LoopDriver) -> None:
         _deliver(core.close())
 
 
-class Client(BaseClient):
-    """Moves balances on one server, from asyncio or uvloop. See `redislock.Client` for the methods.
+class Client(Locking, BaseClient):
+    """Moves balances and takes locks on one server, from asyncio or uvloop.
 
+    The methods are those of `redislock.Client`.
     Not to be shared by threads within one loop; each loop may run in a thread of its own. A
     cancelled call ends at once: what was written then may or may not have been applied, and is
     never reported as ok.
@@ -284,3 +293,6 @@ class Client(BaseClient):
         waiters, self._waiters = self._waiters, {}
         for waiter in waiters.values():
             waiter.abandon_after_fork()
+
+
+register("asyncio", Client)

@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from faces import EVERY_KIND, FACES
+from worlds import make_world
 
 _numbers = itertools.count(1)
 
@@ -47,3 +48,17 @@ def connect(kind, url):
 def client(connect):
     """A face with default options."""
     return connect()
+
+
+@pytest.fixture
+def world(kind, url):
+    """A front end of this kind in which test bodies run, with a client of its own."""
+    made = make_world(kind[0], url, timeout=10.0)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def name():
+    """Name a lock that no other test uses."""
+    return f"lock-{os.getpid()}-{next(_numbers)}"

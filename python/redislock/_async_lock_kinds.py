@@ -1,0 +1,71 @@
+"""The other primitives of the asyncio face: semaphores, read-write locks, several locks at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from redislock._async_lock import Lock
+from redislock._lock_kinds import (
+    MultiLockParts,
+    ReadLockParts,
+    RWLockParts,
+    SemaphoreParts,
+    SharedParts,
+    WriteLockParts,
+)
+
+__all__ = ["MultiLock", "RWLock", "ReadLock", "Semaphore", "WriteLock"]
+
+
+class _Shared(SharedParts, Lock):
+    __slots__ = ()
+
+    async def locked(self) -> bool:
+        raise NotImplementedError(f"a {type(self).__name__} does not tell whether others hold it")
+
+    async def _answer(self, held: bool) -> bool:
+        return held
+
+    def owned(self) -> Any:
+        """Whether whoever asks certainly holds it, as far as is known here."""
+        return self._answer(self._certainly_held())
+
+
+class Semaphore(SemaphoreParts, _Shared):
+    """At most `limit` holders at the same time. See `redislock.Semaphore`."""
+
+    __slots__ = ()
+
+
+class ReadLock(ReadLockParts, _Shared):
+    """Held by any number of readers while nobody writes."""
+
+    __slots__ = ()
+
+
+class WriteLock(WriteLockParts, _Shared):
+    """Held by one writer while nobody reads."""
+
+    __slots__ = ()
+
+
+class RWLock(RWLockParts):
+    """Many readers or one writer, first come first served. See `redislock.RWLock`."""
+
+    __slots__ = ()
+
+    _lock_class = ReadLock
+
+    def read(self, **options: Any) -> ReadLock:
+        """A lock for reading; options override those of the constructor."""
+        return ReadLock(self._redis, self.name, **{**self._options, **options})
+
+    def write(self, **options: Any) -> WriteLock:
+        """A lock for writing; options override those of the constructor."""
+        return WriteLock(self._redis, self.name, **{**self._options, **options})
+
+
+class MultiLock(MultiLockParts, Lock):
+    """Several locks at once: all of them or none. See `redislock.MultiLock`."""
+
+    __slots__ = ()

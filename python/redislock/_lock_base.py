@@ -1,0 +1,366 @@
+"""What the locks of both faces share: what one is told, and what its owners hold of it.
+
+Makes operations and reads their outcomes; does not wait for them. Arguments, exceptions and
+messages are those of redis-py's `Lock`.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from redislock import _core
+from redislock._errors import DeadlockError, LockError, LockLostError, LockNotOwnedError
+from redislock._scope import everybody
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, MutableMapping
+
+    from redislock._core import Hold, Locks, Operation
+    from redislock._lost import Watch
+    from redislock._scope import Owner
+
+__all__ = ["NOT_ACQUIRED", "NOT_OWNED_AT_EXIT", "BaseLock", "Name", "State", "wait_of"]
+
+Name = str | bytes | memoryview
+
+NOT_ACQUIRED = "Unable to acquire lock within the time specified"
+NOT_OWNED_AT_EXIT = "Lock was unlocked or no longer owned when exiting context manager."
+
+_MANY = 64  # owners of one lock, before those who hold nothing are forgotten
+
+
+def wait_of(blocking: bool, blocking_timeout: float | None) -> float | None:
+    """How long to wait: not at all, so many seconds, or None for as long as it takes."""
+    if not blocking:
+        return 0
+    return None if blocking_timeout is None else max(blocking_timeout, 0)
+
+
+class State:
+    """What one owner holds of one lock. `token` says whether; `hold` may be an earlier one."""
+
+    __slots__ = ("below", "depth", "hold", "token", "watch")
+
+    def __init__(self) -> None:
+        self.token: bytes | None = None
+        self.hold: Hold | None = None
+        self.depth = 0  # how often a reentrant lock was taken again
+        self.watch: Watch | None = None
+        self.below: tuple[Any, ...] | None = None  # permits taken before this one
+
+    def push(self) -> None:
+        """Makes place for another permit."""
+        if self.token is not None:
+            self.below = (self.token, self.hold, self.watch, self.below)
+
+    def forget(self, token: bytes) -> None:
+        """Holds that no more, unless it holds something else already."""
+        if self.token != token:
+            return
+        self.depth = 0
+        if self.below is None:
+            self.token = self.watch = None
+        else:
+            self.token, self.hold, self.watch, self.below = self.below
+
+
+class States(dict["Owner", State]):
+    """The states of a lock by owner; of all reentrant locks of one name together."""
+
+    __slots__ = ("__weakref__",)
+
+
+class Local:
+    """redis-py's `lock.local`: the token of whoever asks."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self, lock: BaseLock) -> None:
+        self._lock = lock
+
+    @property
+    def token(self) -> bytes | None:
+        """What is stored on the server while the lock is held; None while it is not."""
+        return self._lock._state().token  # noqa: SLF001  # a part of it
+
+    @token.setter
+    def token(self, token: bytes | None) -> None:
+        state = self._lock._state()  # noqa: SLF001
+        state.hold = state.watch = state.below = None
+        state.depth = 0
+        state.token = token
+
+
+class BaseLock:
+    """A lock of either face. See `redislock.Lock` for its arguments."""
+
+    __slots__ = (
+        "__weakref__",
+        "_client",
+        "_locks",
+        "_names",
+        "_owner",
+        "_run",
+        "_states",
+        "auto_renew",
+        "blocking",
+        "blocking_timeout",
+        "detect_deadlocks",
+        "fair",
+        "max_hold",
+        "name",
+        "on_lost",
+        "raise_on_release_error",
+        "redis",
+        "reentrant",
+        "sleep",
+        "thread_local",
+        "timeout",
+    )
+
+    _kind: ClassVar[str] = "m"
+    _stacks: ClassVar[bool] = False  # whether one owner may hold it several times
+    _owner_of_caller: ClassVar[Callable[[], Owner]]
+    _client_for: ClassVar[Callable[[Any], Any]]
+
+    def __init__(  # noqa: PLR0917  # redis-py's order
+        self,
+        redis: Any,
+        name: Name,
+        timeout: float | None = None,
+        sleep: float = 0.1,
+        blocking: bool = True,
+        blocking_timeout: float | None = None,
+        thread_local: bool = True,
+        raise_on_release_error: bool = True,
+        *,
+        fair: bool = True,
+        auto_renew: bool = False,
+        max_hold: float | None = None,
+        on_lost: Callable[[Any], Any] | None = None,
+        reentrant: bool = False,
+        detect_deadlocks: bool = True,
+    ) -> None:
+        if auto_renew and not timeout:
+            raise ValueError("auto_renew needs a lease to renew: give timeout, in seconds")
+        if max_hold is not None and not auto_renew:
+            raise ValueError("max_hold limits the renewal: it needs auto_renew=True")
+        if reentrant and not thread_local:
+            raise ValueError("a reentrant lock belongs to one owner: it needs thread_local=True")
+        if on_lost is not None and not callable(on_lost):
+            raise TypeError(f"on_lost must be callable, not {type(on_lost).__name__}")
+        self.redis = redis
+        self.name = name
+        self.timeout = timeout
+        self.sleep = sleep
+        self.blocking = blocking
+        self.blocking_timeout = blocking_timeout
+        self.thread_local = bool(thread_local)
+        self.raise_on_release_error = raise_on_release_error
+        self.fair = fair
+        self.auto_renew = auto_renew
+        self.max_hold = max_hold
+        self.on_lost = on_lost
+        self.reentrant = reentrant
+        self.detect_deadlocks = detect_deadlocks
+        cls = type(self)
+        self._client = client = cls._client_for(redis)
+        self._run: Callable[[Operation], Any] = client._run  # noqa: SLF001  # clients and locks are one package
+        self._locks: Locks = client._locks  # noqa: SLF001
+        self._names = self._all_names()
+        self._owner = cls._owner_of_caller if thread_local else everybody
+        self._states: dict[Owner, State] = self._shared_states() if reentrant else {}
+
+    def _all_names(self) -> tuple[bytes, ...]:
+        return (_as_key(self.name),)
+
+    def _shared_states(self) -> States:
+        # One owner's reentrant locks of one name know of each other.
+        known: MutableMapping[Any, States] = self._client._reentrant  # noqa: SLF001
+        key = (self._kind, self._names)
+        return known.get(key) or known.setdefault(key, States())
+
+    # ---- what is held
+
+    def _state(self) -> State:
+        owner = self._owner()
+        state = self._states.get(owner)
+        if state is None:
+            states = self._states
+            if len(states) >= _MANY:
+                for other in [each for each, its in list(states.items()) if its.token is None]:
+                    states.pop(other, None)
+            state = states.setdefault(owner, State())
+        return state
+
+    @property
+    def local(self) -> Local:
+        """Has the `token` that the server stores for whoever asks, as redis-py's locks do."""
+        return Local(self)
+
+    @property
+    def fence(self) -> int | None:
+        """Grows with each time that a lock of this name is taken, by whomever. None while it is not held.
+
+        Give it to what the lock protects: who has seen a higher one refuses.
+        """
+        state = self._state()
+        return None if state.token is None or state.hold is None else state.hold.fence
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds for which the lock is still certainly held: 0.0 if it is not, None without a lease."""
+        state = self._state()
+        return 0.0 if state.token is None or state.hold is None else state.hold.remaining
+
+    def raise_if_lost(self) -> None:
+        """Raises `LockLostError` where the lock was lost, and `LockError` where it is not held."""
+        state = self._state()
+        if state.token is None:
+            raise self._error(LockError, "The lock is not held")
+        if state.hold is not None and state.hold.lost:
+            raise self._error(LockLostError, "The lock was lost: its lease ended or was refused")
+
+    def __repr__(self) -> str:
+        held = "held" if self._state().token is not None else "not held"
+        return f"<{type(self).__module__}.{type(self).__qualname__} {self.name!r}, {held} here>"
+
+    def __reduce__(self) -> str:
+        raise TypeError(f"cannot pickle a {type(self).__name__}: make one of that name where it is needed")
+
+    # ---- taking it
+
+    def _token(self, given: Any = None) -> bytes:
+        """What the server will store: the caller's, or one that names the owner, or just random."""
+        if given is not None:
+            return self._encode(given)
+        who = self._owner().who
+        if who:
+            return _core.make_token(who, self._client._client_name)  # noqa: SLF001
+        return os.urandom(16).hex().encode()
+
+    def _encode(self, token: Any) -> bytes:
+        if isinstance(token, bytes):
+            return token
+        if isinstance(token, memoryview):
+            return bytes(token)
+        if isinstance(token, str):
+            return token.encode(_encoding_of(self.redis))
+        raise TypeError(f"token must be str or bytes, not {type(token).__name__}")
+
+    def _limit(self) -> int:
+        return 1
+
+    def _acquire(self, token: bytes, wait: float | None) -> Operation:
+        return self._locks.acquire(
+            self._names,
+            self._kind,
+            token,
+            self.timeout or None,
+            wait,
+            limit=self._limit(),
+            fair=self.fair,
+            detect=self.detect_deadlocks and self.thread_local,
+            renew=self.auto_renew,
+            max_hold=self.max_hold,
+            watched=self.on_lost is not None,
+        )
+
+    def _keep(self, state: State, token: bytes, hold: Hold | None) -> None:
+        if self._stacks:
+            state.push()
+        state.hold = hold
+        state.token = token
+        state.depth = 0
+        state.watch = None if hold is None or self.on_lost is None else self._watch(hold)
+
+    def _watch(self, hold: Hold) -> Watch:
+        raise NotImplementedError
+
+    def _again(self, state: State) -> bool:
+        """Takes a reentrant lock that is held already."""
+        if state.hold is not None and state.hold.lost:
+            raise self._error(LockLostError, "Cannot acquire again a lock that was lost")
+        state.depth += 1
+        return True
+
+    # ---- giving it back, and extending it
+
+    def _hold_of(self, token: bytes) -> Hold | None:
+        for state in list(self._states.values()):
+            if state.token == token:
+                return state.hold
+        return None
+
+    def _release(self, token: bytes, hold: Hold | None) -> Operation:
+        if hold is not None:
+            return self._locks.release(hold)
+        return self._locks.release_token(self._names, self._kind, token)
+
+    def _abandon(self, state: State) -> None:
+        """Who leaves `with` was interrupted once more, while giving it back: it is done without them."""
+        if state.token is None:
+            return
+        if state.hold is not None:
+            state.hold.give_back()
+        state.forget(state.token)
+
+    def _extend(self, token: bytes, hold: Hold | None, seconds: float, add: bool) -> Operation:
+        if hold is not None:
+            return self._locks.extend_hold(hold, seconds, add)
+        return self._locks.extend(self._names, self._kind, token, seconds, add)
+
+    def _to_extend(self, verb: str) -> tuple[bytes, Hold | None]:
+        """What is held, checked in redis-py's order and words."""
+        state = self._state()
+        if state.token is None:
+            raise self._error(LockError, f"Cannot {verb} an unlocked lock")
+        if self.timeout is None:
+            raise self._error(LockError, f"Cannot {verb} a lock with no timeout")
+        return state.token, state.hold
+
+    # ---- errors
+
+    def _label(self) -> Any:
+        return self.name
+
+    def _error(self, kind: type[LockError], text: str) -> LockError:
+        return kind(text, lock_name=self._label())
+
+    def _not_owned(self, verb: str, hold: Hold | None) -> LockError:
+        kind = LockNotOwnedError if hold is None else LockLostError
+        return self._error(kind, f"Cannot {verb} a lock that's no longer owned")
+
+    def _not_held(self) -> LockError:
+        return self._error(LockError, "Cannot release a lock that's not owned or is already unlocked.")
+
+    def _named(self, error: DeadlockError) -> DeadlockError:
+        error.lock_name = self._label()
+        return error
+
+
+def _encoding_of(redis: Any) -> str:
+    """What a redis-py client encodes with."""
+    pool = getattr(redis, "connection_pool", None)
+    settings = getattr(pool, "connection_kwargs", None) or {}
+    return settings.get("encoding") or "utf-8"
+
+
+def _as_key(name: Any) -> bytes:
+    if isinstance(name, str):
+        return name.encode()
+    if isinstance(name, (bytes, memoryview)):
+        return bytes(name)
+    raise TypeError(f"a lock's name must be str or bytes, not {type(name).__name__}")
+
+
+def as_keys(names: Iterable[Any]) -> tuple[bytes, ...]:
+    """Names as the server knows them."""
+    return tuple(map(_as_key, names))
+
+
+def make_reentrant_registry() -> MutableMapping[Any, States]:
+    """Where a client keeps the states of its reentrant locks, while there are such locks."""
+    return weakref.WeakValueDictionary()
