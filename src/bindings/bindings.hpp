@@ -97,6 +97,7 @@ inline py::tuple refuse_pickling(const py::object& self) {
 void register_options(py::module_& m);
 void register_results(py::module_& m);
 void register_accounts(py::module_& m);
+void register_coordination(py::module_& m);
 void register_drivers(py::module_& m);
 void register_histogram(py::module_& m);
 void register_load(py::module_& m);

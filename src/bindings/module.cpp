@@ -27,6 +27,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     register_options(m);
     register_results(m);
     register_accounts(m);
+    register_coordination(m);
     register_drivers(m);
     register_histogram(m);
     register_load(m);

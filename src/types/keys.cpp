@@ -49,6 +49,16 @@ std::string account_keys::record(std::string_view idempotency_key) const {
     return join(once, idempotency_key);
 }
 
+std::string side_key(std::string_view name, std::string_view what) {
+    const bool tagged = has_hash_tag(name);
+    std::string key;
+    key.reserve(name.size() + what.size() + 13);
+    if (!tagged) key += '{';
+    key += name;
+    if (!tagged) key += '}';
+    return key.append(":redislock:").append(what);
+}
+
 result<key_scheme> key_scheme::make(std::string_view prefix, std::string_view balance_template) {
     key_scheme scheme;
     if (prefix.find_first_of("{}") != std::string_view::npos) {

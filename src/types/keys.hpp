@@ -42,4 +42,8 @@ private:
     bool adopts_ = false;
 };
 
+/// The name of a key that belongs to another one, in the same slot of a cluster where `name` has a hash tag
+/// or no '}': "{n}:redislock:what", or "a{b}c:redislock:what".
+std::string side_key(std::string_view name, std::string_view what);
+
 }  // namespace redislock

@@ -10,7 +10,15 @@ ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src"
 PACKAGE = ROOT / "python" / "redislock"
 
-LAYERS = [["types"], ["wire"], ["engine"], ["accounts", "locks"], ["memory"], ["load"], ["bindings"]]
+LAYERS = [
+    ["types"],
+    ["wire"],
+    ["engine"],
+    ["accounts", "coordination", "locks"],
+    ["memory"],
+    ["load"],
+    ["bindings"],
+]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # Libraries, and the one layer that may name their headers.
