@@ -31,6 +31,7 @@ from redislock._default import (
     withdraw_naive,
     withdraw_watch,
 )
+from redislock._entity import ANYTHING, Entity, Versioned
 from redislock._errors import (
     AuthenticationError,
     ClosedError,
@@ -55,9 +56,11 @@ from redislock._errors import (
 )
 from redislock._lock import Lock
 from redislock._lock_kinds import MultiLock, ReadLock, RWLock, Semaphore, WriteLock
+from redislock._rate_limit import RateLimit, RateLimitResult
 from redislock._status import Status
 
 __all__ = [
+    "ANYTHING",
     "AuthenticationError",
     "Client",
     "ClosedError",
@@ -66,6 +69,7 @@ __all__ = [
     "ConnectionError",
     "CorruptBalanceError",
     "DeadlockError",
+    "Entity",
     "Error",
     "Health",
     "HistoryEntry",
@@ -80,6 +84,8 @@ __all__ = [
     "PermissionDeniedError",
     "ProtocolError",
     "RWLock",
+    "RateLimit",
+    "RateLimitResult",
     "ReadLock",
     "RedirectedError",
     "Result",
@@ -87,6 +93,7 @@ __all__ = [
     "ServerError",
     "Status",
     "TimeoutError",
+    "Versioned",
     "WriteLock",
     "WrongTypeError",
     "__version__",

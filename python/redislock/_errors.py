@@ -92,7 +92,7 @@ MAY_HAVE_MOVED: Final = (OutcomeUnknownError, ProtocolError)
 
 
 class WrongTypeError(ServerError):
-    """A history or record key holds another type. Nothing was changed."""
+    """A key holds another type than the operation needs. Nothing was changed."""
 
 
 class CorruptBalanceError(Error, ValueError):

@@ -17,7 +17,7 @@ import redislock.asyncio
 
 
 def call(name, *args, **kwargs):
-    """A call to be made later: a method's name and its arguments."""
+    """A call to be made later: a method, or the name of the client's, and its arguments."""
     return name, args, kwargs
 
 
@@ -31,9 +31,30 @@ class Face:
             raise AttributeError(name)
         return lambda *args, **kwargs: self.run(call(name, *args, **kwargs))
 
+    def method(self, wanted):
+        return wanted if callable(wanted) else getattr(self.client, wanted)
+
+    def part(self, name, *args, **kwargs):
+        """What the client's method of that name makes, behind this face."""
+        return Part(self, getattr(self.client, name)(*args, **kwargs))
+
     def withdraw_by(self, strategy, *args, **kwargs):
         """Use the method of that strategy, as a user would."""
         return self.run(call(f"withdraw_{strategy}", *args, **kwargs))
+
+
+class Part:
+    """Something that a client has made: its methods, called and awaited as the client's are."""
+
+    def __init__(self, face, made):
+        self.face = face
+        self.made = made
+
+    def __getattr__(self, name):
+        found = getattr(self.made, name)
+        if not callable(found):
+            return found
+        return lambda *args, **kwargs: self.face.run(call(found, *args, **kwargs))
 
 
 class ThreadFace(Face):
@@ -44,7 +65,7 @@ class ThreadFace(Face):
 
     def run(self, wanted):
         name, args, kwargs = wanted
-        return getattr(self.client, name)(*args, **kwargs)
+        return self.method(name)(*args, **kwargs)
 
     def together(self, sequences):
         """Run each sequence of calls in a thread of its own; all begin at once. Exceptions are outcomes."""
@@ -81,7 +102,7 @@ class AsyncFace(Face):
 
     async def _run(self, wanted):
         name, args, kwargs = wanted
-        return await getattr(self.client, name)(*args, **kwargs)
+        return await self.method(name)(*args, **kwargs)
 
     async def _work(self, sequence):
         outcomes = []
@@ -143,7 +164,7 @@ class GeventFace(Face):
         outcomes = []
         for name, args, kwargs in sequence:
             try:
-                outcomes.append(getattr(self.client, name)(*args, **kwargs))
+                outcomes.append(self.method(name)(*args, **kwargs))
             except Exception as error:  # noqa: BLE001, PERF203
                 outcomes.append(error)
         return outcomes
