@@ -50,13 +50,9 @@ std::string account_keys::record(std::string_view idempotency_key) const {
 }
 
 std::string side_key(std::string_view name, std::string_view what) {
-    const bool tagged = has_hash_tag(name);
-    std::string key;
-    key.reserve(name.size() + what.size() + 13);
-    if (!tagged) key += '{';
-    key += name;
-    if (!tagged) key += '}';
-    return key.append(":redislock:").append(what);
+    // "x" and "{x}" must not share one.
+    if (has_hash_tag(name)) return join(join(name, ":redislock:t:"), what);
+    return join(join("{", name), join("}:redislock:", what));
 }
 
 result<key_scheme> key_scheme::make(std::string_view prefix, std::string_view balance_template) {

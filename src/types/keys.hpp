@@ -43,7 +43,7 @@ private:
 };
 
 /// The name of a key that belongs to another one, in the same slot of a cluster where `name` has a hash tag
-/// or no '}': "{n}:redislock:what", or "a{b}c:redislock:what".
+/// or no '}': "{n}:redislock:what", or "a{b}c:redislock:t:what". Never the same for two names.
 std::string side_key(std::string_view name, std::string_view what);
 
 }  // namespace redislock

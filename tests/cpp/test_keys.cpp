@@ -143,5 +143,13 @@ TEST(keys, an_empty_user_or_a_prefix_with_braces_is_refused) {
     }
 }
 
+TEST(keys, a_side_key_is_in_the_slot_of_what_it_belongs_to) {
+    EXPECT_EQ(side_key("a", "x"), "{a}:redislock:x");
+    EXPECT_EQ(side_key("a{b}c", "x"), "a{b}c:redislock:t:x");
+    EXPECT_EQ(side_key("{a}", "x"), "{a}:redislock:t:x");
+    EXPECT_EQ(side_key("{a", "x"), "{{a}:redislock:x");
+    EXPECT_EQ(side_key("a{}{b}", "x"), "{a{}{b}}:redislock:x");
+}
+
 }  // namespace
 }  // namespace redislock

@@ -274,7 +274,7 @@ def test_what_is_stored(client, user, raw):
     assert 99_000 < raw.pttl(user) <= 100_000
     assert 59_000 < raw.pttl(f"{{{user}}}:redislock:writes") <= 60_000
     client.part("entity", f"a{{{user}}}").put(1)
-    assert raw.exists(f"a{{{user}}}:redislock:writes"), "a hash tag is kept"
+    assert raw.exists(f"a{{{user}}}:redislock:t:writes"), "a hash tag is kept"
     for _ in range(100):
         client.part("entity", user).put(1)
     assert raw.strlen(f"{{{user}}}:redislock:writes") == 32 * 33
