@@ -136,3 +136,57 @@ def strategies(client: Client, fixture: StrategyCheck) -> int:
 
 async def strategies_in_a_loop(client: redislock.asyncio.Client, fixture: AsyncStrategyCheck) -> None:
     assert_type(await fixture(client.withdraw_lua, users=64), StrategyReport)
+
+
+def entities(client: Client) -> None:
+    entity = client.entity("user:1", codec="bytes", ttl=60)
+    assert_type(entity, redislock.Entity)
+    value, etag = entity.get()
+    assert_type(etag, str | None)
+    assert_type(entity.put(value, if_match=etag), str)
+    assert_type(entity.put(value, if_match=redislock.ANYTHING), str)
+    assert_type(entity.create(b"x"), str)
+    assert_type(entity.delete(if_match=None, timeout=1), bool)
+    assert_type(entity.update(lambda old: old or b"", retries=3), redislock.Versioned)
+    entity.put(value, if_match=b"x")  # type: ignore[arg-type]
+    client.entity("k", codec="pickle")  # type: ignore[arg-type]
+
+
+def rates(client: Client) -> str:
+    limit = client.rate_limit(b"login", 5, 60, burst=0)
+    said = limit.acquire(2, wait=None)
+    assert_type(said, redislock.RateLimitResult)
+    assert_type(said.retry_after, float)
+    assert_type(limit.wait(5, cost=2).allowed, bool)
+    assert_type(limit.peek().remaining, int)
+    limit.reset()
+
+    @limit
+    def send(text: str, *, loud: bool = False) -> str:
+        return text.upper() if loud else text
+
+    with limit as entered:
+        assert_type(entered, redislock.RateLimit)
+    send(5)  # type: ignore[arg-type]
+    client.rate_limit("login", "5", 60)  # type: ignore[arg-type]
+    return send("a", loud=True)
+
+
+async def coordination_in_a_loop(client: redislock.asyncio.Client) -> None:
+    entity = client.entity("user:1")
+    assert_type(await entity.put([1]), str)
+
+    async def longer(value: list[int] | None) -> list[int]:
+        return [*(value or []), 1]
+
+    assert_type(await entity.update(longer), redislock.Versioned)
+    limit = client.rate_limit("login", 5, 60)
+    assert_type(await limit.acquire(), redislock.RateLimitResult)
+
+    @limit
+    async def send(text: str) -> int:
+        return len(text)
+
+    assert_type(await send("a"), int)
+    async with limit:
+        pass
