@@ -42,8 +42,9 @@ private:
     engine::task<result<std::string>> body(engine::context& with) override {
         auto ended = co_await write_entity(with, asked_);
         if (!ended) co_return std::move(ended.error());
-        co_return (ended->applied ? ended->existed ? "applied " : "nothing " : "mismatch ") +
-            words(ended->latest);
+        std::string text = "mismatch ";
+        if (ended->applied) text = ended->existed ? "applied " : "nothing ";
+        co_return text + words(ended->latest);
     }
     entity_write asked_;
 };
