@@ -40,6 +40,8 @@ public:
     using engine::operation::operation;
     /// The value, or raises the error as its Python exception. GIL held.
     virtual py::object deliver() = 0;
+    /// It has finished, and nobody will come for its outcome. GIL held or not.
+    virtual void discard() {}
 };
 
 using request_ptr = std::shared_ptr<request>;

@@ -91,7 +91,9 @@ private:
     static void leave(engine::thread_driver& driver, request& which) {
         const without_gil released;
         driver.cancel(which);
-        if (driver.wait(which, second)) driver.arrived();
+        if (!driver.wait(which, second)) return;
+        driver.arrived();
+        which.discard();
     }
 
     std::mutex mutex_;
@@ -108,7 +110,10 @@ public:
     ~loop_driver() {
         if (!reactor_) return;
         end(*reactor_);
-        for (const auto& each : reactor_->take_finished()) drop_waiter(static_cast<request&>(*each));
+        for (const auto& each : reactor_->take_finished()) {
+            drop_waiter(static_cast<request&>(*each));
+            static_cast<request&>(*each).discard();
+        }
     }
 
     int fileno() const { return reactor_ ? reactor_->fileno() : -1; }
@@ -171,7 +176,10 @@ private:
         py::list out;
         for (const auto& each : reactor_->take_finished()) {
             auto& finished = static_cast<request&>(*each);
-            if (finished.waiter == nullptr) continue;
+            if (finished.waiter == nullptr) {
+                finished.discard();
+                continue;
+            }
             const auto waiter = py::reinterpret_steal<py::object>(
                 static_cast<PyObject*>(std::exchange(finished.waiter, nullptr)));
             try {

@@ -76,16 +76,13 @@ public:
           rules_(rules),
           token_(std::move(token)) {}
 
-    acquire_request(const acquire_request&) = delete;
-    acquire_request& operator=(const acquire_request&) = delete;
-    // Nobody came for it: the caller was interrupted just when it had been taken.
-    ~acquire_request() override {
-        if (delivered_ || !finished() || !outcome() || !outcome()->held) return;
+    // The caller was interrupted just when it had been taken.
+    void discard() override {
+        if (!outcome() || !outcome()->held) return;
         if (auto station = keepers_->open()) (*station)->give_back(std::move(outcome()->held));
     }
 
     py::object deliver() override {
-        delivered_ = true;
         auto ended = unwrap(std::move(outcome()));
         if (!ended.cycle.empty()) raise_deadlock(ended.cycle);
         if (!ended.held) return py::none();
@@ -100,7 +97,6 @@ private:
     target what_;
     terms rules_;
     std::string token_;
-    bool delivered_ = false;
 };
 
 class yes_or_no : public engine::operation_of<bool, request> {
