@@ -1,5 +1,5 @@
-// _core.Coordination: makes operations on entities and rate limits. Checks every argument before an
-// operation exists, so that what is refused has sent nothing.
+// _core.Coordination: makes operations on entities, rate limits and what is done once. Checks every argument
+// before an operation exists, so that what is refused has sent nothing.
 #include <pybind11/stl.h>
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 
 #include "bindings/bindings.hpp"
 #include "coordination/entity.hpp"
+#include "coordination/once.hpp"
 #include "coordination/rate_limit.hpp"
 #include "types/random.hpp"
 
@@ -15,6 +16,8 @@ namespace {
 
 using coordination::condition;
 using coordination::entity_write;
+using coordination::once_record;
+using coordination::once_store;
 using coordination::rate;
 using coordination::rate_question;
 using coordination::verdict;
@@ -28,6 +31,14 @@ py::object bytes_or_none(const std::optional<std::string>& from) {
     return py::bytes(*from);
 }
 
+py::object to_python(bool yes) { return py::bool_(yes); }
+// A list of the value, empty where there is none.
+py::object to_python(const std::optional<once_record>& found) {
+    if (!found) return py::none();
+    py::list held;
+    if (found->value) held.append(py::bytes(*found->value));
+    return held;
+}
 py::object to_python(const done& /*nothing*/) { return py::none(); }
 py::object to_python(const versioned& found) {
     return py::make_tuple(bytes_or_none(found.value), found.etag);
@@ -154,6 +165,23 @@ public:
         return make(timeout_of(timeout), &coordination::reset_rate, to_key(key));
     }
 
+    request_ptr once_get(const py::object& key, const py::object& timeout) const {
+        return make(timeout_of(timeout), &coordination::read_once, to_key(key));
+    }
+
+    request_ptr once_put(const py::object& key, const py::object& value, const py::bytes& token,
+                         std::int64_t fence, const py::object& ttl, const py::object& timeout) const {
+        once_store asked{to_key(key), token, fence, to_ttl(ttl), {}};
+        if (!value.is_none()) asked.record.value = bytes_of(value);
+        return make(timeout_of(timeout), &coordination::store_once, std::move(asked));
+    }
+
+    request_ptr once_forget(const py::object& key, const py::object& timeout) const {
+        return make(timeout_of(timeout), &coordination::forget_once, to_key(key));
+    }
+
+    static py::bytes once_turn(const py::object& key) { return coordination::turn_of(to_key(key)); }
+
     static request_ptr sleep(const py::object& seconds) {
         return make(never, &pause, to_nanos(seconds, "seconds", true));
     }
@@ -185,8 +213,9 @@ void register_coordination(py::module_& m) {
         .def("__reduce__", &refuse_pickling)
         .def(py::init(&make_rate), py::arg("rate"), py::arg("per"), py::arg("burst") = none)
         .def_property_readonly("burst", &rate::burst);
-    py::class_<coordination_factory>(m, "Coordination", py::is_final(),
-                                     "Makes operations on entities and rate limits; does no I/O.")
+    py::class_<coordination_factory>(
+        m, "Coordination", py::is_final(),
+        "Makes operations on entities, rate limits and what is done once; does no I/O.")
         .def("__reduce__", &refuse_pickling)
         .def(py::init<const address&>(), py::arg("options"))
         .def("entity_get", &coordination_factory::entity_get, py::arg("key"), py::arg("timeout") = none,
@@ -202,6 +231,15 @@ void register_coordination(py::module_& m) {
              "Answers with allowed, remaining, retry_after, reset_after, wait and the server's time, in "
              "microseconds.")
         .def("rate_reset", &coordination_factory::rate_reset, py::arg("key"), py::arg("timeout") = none)
+        .def("once_get", &coordination_factory::once_get, py::arg("key"), py::arg("timeout") = none,
+             "Answers with None, or with a list of the result's bytes, empty where there are none.")
+        .def("once_put", &coordination_factory::once_put, py::arg("key"), py::arg("value"), py::arg("token"),
+             py::arg("fence"), py::arg("ttl") = none, py::arg("timeout") = none,
+             "Answers whether it was stored; false where somebody newer took over.")
+        .def("once_forget", &coordination_factory::once_forget, py::arg("key"), py::arg("timeout") = none,
+             "Answers whether there was a record.")
+        .def_static("once_turn", &coordination_factory::once_turn, py::arg("key"),
+                    "The name of the lock of whose turn it is.")
         .def_static("sleep", &coordination_factory::sleep, py::arg("seconds"));
 }
 
