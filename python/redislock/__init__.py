@@ -56,6 +56,8 @@ from redislock._errors import (
 )
 from redislock._lock import Lock
 from redislock._lock_kinds import MultiLock, ReadLock, RWLock, Semaphore, WriteLock
+from redislock._once import Once
+from redislock._once_base import OnceResult, OnceTurn
 from redislock._rate_limit import RateLimit, RateLimitResult
 from redislock._status import Status
 
@@ -79,6 +81,9 @@ __all__ = [
     "LockLostError",
     "LockNotOwnedError",
     "MultiLock",
+    "Once",
+    "OnceResult",
+    "OnceTurn",
     "OperationCancelledError",
     "OutcomeUnknownError",
     "PermissionDeniedError",

@@ -10,11 +10,10 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from redislock import _core
-from redislock._entity import Codec, Entity
+from redislock._coordinating import Coordinating
 from redislock._lock_base import make_reentrant_registry
 from redislock._lock_clients import register
 from redislock._locking import Locking
-from redislock._rate_limit import RateLimit
 from redislock._settings import ClientOptions, make_accounts, make_options, url_from_redis
 from redislock._waiters import BlockingWaiter
 
@@ -92,7 +91,7 @@ class BaseClient:
         raise NotImplementedError
 
 
-class Client(Locking, BaseClient):
+class Client(Coordinating, Locking, BaseClient):
     """Moves balances and takes locks on one server, from any number of threads or greenlets.
 
     Without `url` the environment variable ``REDIS_CONN`` is used, else ``localhost:6379``. Nothing
@@ -233,14 +232,6 @@ class Client(Locking, BaseClient):
     def health(self, *, timeout: float | None = None) -> Health:
         """What the server says of itself; answers also when it cannot be reached."""
         return self._run(self._accounts.health(timeout))
-
-    def entity(self, key: str | bytes, *, codec: Codec = "json", ttl: float | None = None) -> Entity:
-        """A value with an etag, written only where nobody else wrote since; see `Entity`."""
-        return Entity(self._coordination, self._run, key, codec=codec, ttl=ttl)
-
-    def rate_limit(self, key: str | bytes, rate: int, per: float, *, burst: int | None = None) -> RateLimit:
-        """At most `rate` in `per` seconds, for all who use `key`; see `RateLimit`."""
-        return RateLimit(self._coordination, self._run, key, rate, per, burst=burst)
 
     def close(self) -> None:
         """Closes the connections. What is under way ends with an error; later calls raise `ClosedError`."""

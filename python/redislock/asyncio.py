@@ -16,10 +16,11 @@ from redislock._async_lock import Lock
 from redislock._async_lock_kinds import MultiLock, ReadLock, RWLock, Semaphore, WriteLock
 from redislock._async_locking import Locking
 from redislock._client import BaseClient
+from redislock._coordinating import AsyncCoordinating
 from redislock._entity import AsyncEntity as Entity
-from redislock._entity import Codec
 from redislock._errors import ClosedError
 from redislock._lock_clients import register
+from redislock._once import AsyncOnce as Once
 from redislock._rate_limit import AsyncRateLimit as RateLimit
 from redislock._waiters import give_back
 
@@ -35,6 +36,7 @@ __all__ = [
     "Entity",
     "Lock",
     "MultiLock",
+    "Once",
     "RWLock",
     "RateLimit",
     "ReadLock",
@@ -129,7 +131,7 @@ def _take_out(loop: asyncio.AbstractEventLoop, core: _core.LoopDriver) -> None:
         _deliver(core.close())
 
 
-class Client(Locking, BaseClient):
+class Client(AsyncCoordinating, Locking, BaseClient):
     """Moves balances and takes locks on one server, from asyncio or uvloop.
 
     The methods are those of `redislock.Client`.
@@ -281,14 +283,6 @@ class Client(Locking, BaseClient):
     async def health(self, *, timeout: float | None = None) -> Health:
         """What the server says of itself; answers also when it cannot be reached."""
         return await self._run(self._accounts.health(timeout))
-
-    def entity(self, key: str | bytes, *, codec: Codec = "json", ttl: float | None = None) -> Entity:
-        """A value with an etag, written only where nobody else wrote since; see `Entity`."""
-        return Entity(self._coordination, self._run, key, codec=codec, ttl=ttl)
-
-    def rate_limit(self, key: str | bytes, rate: int, per: float, *, burst: int | None = None) -> RateLimit:
-        """At most `rate` in `per` seconds, for all who use `key`; see `RateLimit`."""
-        return RateLimit(self._coordination, self._run, key, rate, per, burst=burst)
 
     async def aclose(self) -> None:
         """Closes the connections of every loop. What is under way ends with an error."""

@@ -190,3 +190,33 @@ async def coordination_in_a_loop(client: redislock.asyncio.Client) -> None:
     assert_type(await send("a"), int)
     async with limit:
         pass
+
+
+def once(client: Client, order: int) -> int:
+    assert_type(client.once("k", ttl=None, lease=10, wait=5).run(len, "abc"), redislock.OnceResult)
+    assert_type(client.once("k", ttl=60).forget(), bool)
+    assert_type(client.once(b"k", ttl=60, codec="bytes").peek(), redislock.OnceResult | None)
+
+    @client.once("charge:{order}", ttl=86400)
+    def charge(order: int, *, amount: float = 1.5) -> int:
+        return round(order * amount)
+
+    with client.once("migrate", ttl=None) as turn:
+        assert_type(turn, redislock.OnceTurn)
+        assert_type(turn.mine, bool)
+        assert_type(turn.fence, int | None)
+        turn.result = 5
+    client.once("k")  # type: ignore[call-arg]
+    charge("5")  # type: ignore[arg-type]
+    return charge(order, amount=2)
+
+
+async def once_in_a_loop(client: redislock.asyncio.Client) -> None:
+    @client.once("charge:{order}", ttl=86400)
+    async def charge(order: int) -> int:
+        return order
+
+    assert_type(await charge(5), int)
+    assert_type(await client.once("k", ttl=60).run(charge, 5), redislock.OnceResult)
+    async with client.once("migrate", ttl=None) as turn:
+        turn.result = None
