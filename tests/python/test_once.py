@@ -410,7 +410,10 @@ def migrate():
     return os.getpid()
 with redislock.Client(sys.argv[1]) as client:
     once = client.once(sys.argv[2], ttl=60, lease=float(sys.argv[4]))
-    print(once.run(migrate).value, flush=True)
+    try:
+        print(once.run(migrate).value, flush=True)
+    except redislock.LockLostError as error:
+        print(type(error).__name__, flush=True)
 """
 
 
@@ -451,3 +454,16 @@ def test_a_killed_process_is_succeeded_after_its_lease(client, url, user):
     ran_in_second = words[0] == "ran"
     assert got[0].ran is not ran_in_second
     assert str(got[0].value) == words[-1]
+
+
+@pytest.mark.parametrize("kind", [("threads", "server")], indirect=True, ids=str)
+def test_a_process_that_was_stopped_past_its_lease_is_told(client, url, user):
+    first = start(url, user, 0.3, lease=0.5)
+    assert first.stdout.readline().startswith("ran")
+    os.kill(first.pid, signal.SIGSTOP)
+    try:
+        assert client.part("once", user, ttl=60).run(lambda: "second") == ("second", True)
+    finally:
+        os.kill(first.pid, signal.SIGCONT)
+    assert "LockLostError" in first.communicate(timeout=60)[0]
+    assert client.part("once", user, ttl=60).peek() == ("second", False)
