@@ -5,12 +5,13 @@ Knows nothing of waiting.
 
 from __future__ import annotations
 
+import inspect
 import json
 import time
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from redislock._errors import LockLostError, TimeoutError, WrongTypeError  # noqa: A004  # ours
-from redislock._locked import check_function, make_namer
+from redislock._locked import make_namer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BaseOnce", "Links", "OnceResult", "OnceTurn"]
 
-P = ParamSpec("P")
-R = TypeVar("R")
 Run = TypeVar("Run")
 
 
@@ -77,6 +76,19 @@ class Links(NamedTuple, Generic[Run]):
     client_name: str
 
 
+def _check_function(function: Any, *, awaits: bool) -> None:
+    """Refuses what has no result to keep, and what does not fit the client."""
+    if not callable(function) or isinstance(function, type):
+        raise TypeError("once() decorates functions: @client.once('key', ttl=60) above a def")
+    named = getattr(function, "__qualname__", repr(function))
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(f"{named} is a generator: it has no result that could be kept")
+    if awaits and not inspect.iscoroutinefunction(function):
+        raise TypeError(f"{named} is no coroutine function; use the once() of a redislock.Client")
+    if not awaits and inspect.iscoroutinefunction(function):
+        raise TypeError(f"{named} is a coroutine function; use the once() of a redislock.asyncio.Client")
+
+
 class BaseOnce(Generic[Run]):
     """What both kinds share: arguments in, answers out."""
 
@@ -119,7 +131,7 @@ class BaseOnce(Generic[Run]):
 
     def _maker(self, function: Callable[..., Any], *, awaits: bool) -> Callable[..., Self]:
         """What makes the `Once` of a call of `function` from its arguments."""
-        check_function(function, awaits=awaits)
+        _check_function(function, awaits=awaits)
         if isinstance(self._key, bytes):
             return lambda *_, **__: self
         name_of = make_namer(function, self._key)
