@@ -263,6 +263,19 @@ def test_a_lease_that_ended_unnoticed_is_no_harm_where_nobody_took_over(client, 
     assert client.part("once", user, ttl=60).peek() == (1, False)
 
 
+@on_server
+@pytest.mark.parametrize("held", [True, False], ids=["held", "lost"])
+def test_where_the_last_fence_is_not_known_the_lock_must_be_ours(client, user, raw, held):
+    core, locks, run = client.client._coordination, client.client._locks, client.client._run
+    hold = hold_a_turn(client, user)
+    raw.delete(f"{{{user}}}:redislock:turn:redislock:t:fence")
+    if not held:
+        client.run(call(lambda: run(locks.release_token([core.once_turn(user)], "w", hold.token))))
+    stored = client.run(call(lambda: run(core.once_put(user, b"1", hold.token, hold.fence, 60))))
+    assert stored is held
+    assert raw.exists(f"{{{user}}}:redislock:once") == held
+
+
 @pytest.mark.threads
 @pytest.mark.parametrize(
     "kind", [("threads", "server"), ("threads", "memory")], indirect=True, ids=["server", "memory"]
