@@ -67,6 +67,9 @@ T unwrap(result<T> from) {
 /// Makes backends for one address; the choice between sockets and memory is here.
 engine::backend_factory make_factory(const address& where);
 
+/// Text from a server, which may be any bytes.
+py::str readable(const std::string& text);
+
 /// Hands log records to the logger "redislock". What its filters raise is only reported. GIL held.
 void emit(const std::vector<engine::log_record>& records);
 

@@ -26,15 +26,14 @@ const char* class_of(errc code) {
     return "Error";
 }
 
-// Text from a server may be any bytes.
+}  // namespace
+
 py::str readable(const std::string& text) {
     PyObject* decoded =
         PyUnicode_DecodeUTF8(text.data(), static_cast<py::ssize_t>(text.size()), "backslashreplace");
     if (decoded == nullptr) throw py::error_already_set();
     return py::reinterpret_steal<py::str>(decoded);
 }
-
-}  // namespace
 
 py::object make_exception(const error& failure) {
     const char* name = class_of(failure.code);

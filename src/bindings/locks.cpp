@@ -59,10 +59,11 @@ void give_back(const hold_object& which) {
     for (std::size_t i = 0; i < cycle.size(); ++i) {
         const auto& each = cycle[i];
         text += (i > 0 ? ", " : "") + each.owner + " waits for '" + each.lock + "'";
-        parties.append(py::make_tuple(each.owner, each.lock, static_cast<double>(each.since_ms) / 1e3));
+        parties.append(py::make_tuple(readable(each.owner), readable(each.lock),
+                                      static_cast<double>(each.since_ms) / 1e3));
     }
     const auto type = py::module_::import("redislock._errors").attr("DeadlockError");
-    const py::object made = type(text, parties);
+    const py::object made = type(readable(text), parties);
     PyErr_SetObject(py::type::handle_of(made).ptr(), made.ptr());
     throw py::error_already_set();
 }

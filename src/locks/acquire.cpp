@@ -16,6 +16,7 @@ constexpr nanos cleanup_patience = 30 * second;
 // sooner, unless its line was forgotten by a server that started anew.
 constexpr nanos longest_silence = 20 * second;
 constexpr nanos subscribing_patience = 1 * second;
+constexpr nanos renewal_patience = 500 * millisecond;
 
 using views = std::vector<std::string_view>;
 
@@ -146,7 +147,7 @@ void attempt::fill_acquire(engine::unit& to) const {
 
 result<done> attempt::take_answer(const wire::reply& said) {
     if (said.is_failure()) {
-        guard_.disarm();  // a script that is refused changed nothing
+        if (!place_) guard_.disarm();  // a script that is refused changed nothing; an earlier one may have
         return wire::to_error(said);
     }
     if (said.type == wire::reply::kind::array && !said.items.empty()) {
@@ -227,36 +228,29 @@ result<done> attempt::get_in_line() {
     if (!opened) return std::move(opened.error());
     channel_ = (*opened)->channel();
     words_ = engine::signal::make(with_.loop());
-    place_.emplace(**opened, words_, what_.locks.front());
+    place_.emplace(**opened, words_, what_.locks);
     return done{};
 }
 
-// "handed TIME FENCES": may be claimed. "moved TIME NAME": stands in another line. "again": ask again.
+// "handed TIME FENCES": may be claimed. "again": ask again.
 engine::task<result<done>> attempt::await_turn() {
-    for (;;) {
-        const nanos wait = std::min(left(), longest_silence);
-        if (wait <= 0) co_return done{};
-        with_.allow(never);
-        auto word = co_await with_.receive(words_, wait);
-        if (!word) co_return std::move(word.error());
-        if (!*word) {
-            if (left() <= 0) co_return done{};
-            state_ = state::busy;
-            co_return done{};
-        }
-        const std::string& text = **word;
-        if (text.starts_with("handed ")) {
-            auto claimed = co_await claim();
-            co_return claimed;
-        }
-        if (text.starts_with("moved ")) {
-            const auto blank = text.find(' ', 6);
-            if (blank != std::string::npos) place_->move(lock_keys(text.substr(blank + 1)));
-            continue;
-        }
-        state_ = state::busy;
+    const nanos wait = std::min(left(), longest_silence);
+    if (wait <= 0) co_return done{};
+    with_.allow(never);
+    auto word = co_await with_.receive(words_, wait);
+    if (!word) co_return std::move(word.error());
+    if (!*word) {
+        if (left() > 0) state_ = state::busy;
         co_return done{};
     }
+    std::string text = std::move(**word);
+    while (text == "again" && words_->has_words()) text = *words_->take();  // said more than once
+    if (text.starts_with("handed ")) {
+        auto claimed = co_await claim();
+        co_return claimed;
+    }
+    state_ = state::busy;
+    co_return done{};
 }
 
 engine::task<result<verdict>> attempt::run() {
@@ -318,9 +312,10 @@ engine::task<result<verdict>> acquire(engine::context& with, access& keepers, co
 engine::task<result<bool>> release(engine::context& with, access& keepers, hold& which) {
     if (auto* at = keepers.opened()) {
         auto words = engine::signal::make(with.loop());
-        // A renewal on its way must not reach the key after its release.
+        // A renewal on its way should not reach the key after its release. It would do no harm: where
+        // the keeper's connection hangs, it is not waited for.
         if (at->drop(which, words)) {
-            auto ended = co_await with.receive(words);
+            auto ended = co_await with.receive(words, renewal_patience);
             if (!ended) co_return std::move(ended.error());
         }
     }
@@ -367,6 +362,7 @@ engine::task<result<bool>> extend(engine::context& with, const target& what, con
 engine::task<result<bool>> extend(engine::context& with, access& keepers, hold& which, nanos lease,
                                   bool adding) {
     const nanos asked_at = with.loop().now();
+    const auto before = which.changes();
     auto extended = co_await extend(with, which.what, which.token, lease, adding);
     if (!extended) co_return extended;
     if (!*extended) {
@@ -376,7 +372,8 @@ engine::task<result<bool>> extend(engine::context& with, access& keepers, hold& 
     // What was left is known to be at least what the local deadline says.
     const nanos left =
         adding && which.deadline() != never ? std::max<nanos>(which.deadline() - asked_at, 0) : 0;
-    which.extended(asked_at, left + lease);
+    which.extended(asked_at, left + lease, before);
+    which.renew_for(left + lease);
     if (auto* at = keepers.opened()) at->reschedule(which);
     co_return true;
 }

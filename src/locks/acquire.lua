@@ -15,7 +15,7 @@ local barging, waiting = ARGV[5] == '1', ARGV[6] == '1'
 if kind == 'm' and #KEYS == 6 then  -- the common case, before anything else is defined
   local holder = redis.pcall('GET', KEYS[1])
   if type(holder) == 'table' then return holder end
-  if not holder and (barging or redis.call('ZCARD', KEYS[2]) == 0) then
+  if not holder and (barging and not waiting or redis.call('ZCARD', KEYS[2]) == 0) then
     local time = redis.call('TIME')
     local last = tonumber(redis.call('GET', KEYS[5]) or 0) or 0
     local fence = string.format('%.0f', math.max(last + 1, time[1] * 1000000 + time[2]))
@@ -49,8 +49,18 @@ for i, lock in ipairs(locks) do
   end
 end
 if held == #locks then return got(table.concat(fences, ',')) end
+local dropped = {}
 if held > 0 then  -- some of their leases ended: none of them is kept
-  for i, lock in ipairs(locks) do if fences[i] then drop(lock, kind, token) end end
+  for i, lock in ipairs(locks) do
+    if fences[i] then
+      drop(lock, kind, token)
+      dropped[#dropped + 1] = lock
+    end
+  end
+end
+local function not_got(answer)
+  for _, lock in ipairs(dropped) do hand_over(lock) end
+  return answer
 end
 
 -- Who reads already must not stand behind a writer, who waits for just that.
@@ -76,15 +86,19 @@ local out_of_turn = barging or reads_already()
 if not out_of_turn then
   out_of_turn = true
   for _, lock in ipairs(locks) do
-    if not waiting then hand_over(lock) end  -- it may have been left behind
-    out_of_turn = out_of_turn and redis.call('ZCARD', lock.queue) == 0
+    local ahead = redis.call('ZCARD', lock.queue) > 0
+    if ahead and not waiting then  -- it may have been left behind, and who stands there be dead
+      local _, alive = hand_over(lock)
+      ahead = alive
+    end
+    out_of_turn = out_of_turn and not ahead
   end
 end
 if out_of_turn then
   local taken = take_all()
   if taken then return got(taken) end
 end
-if not waiting then return 'busy' end
+if not waiting then return not_got('busy') end
 
 local wish = {kind = kind, limit = limit, id = ARGV[9], handed = false, channel = ARGV[8], names = ARGV[11]}
 local ticket
@@ -92,19 +106,19 @@ for _, lock in ipairs(locks) do  -- a waiter for several may stand at any of the
   ticket = ticket or redis.call('ZSCORE', lock.queue, token)
   if #locks > 1 then dequeue(lock, token) end
 end
+for _, lock in ipairs(locks) do say_alive(lock, wish.channel) end
 ticket = enqueue(locks[1], token, wish, tonumber(ticket or ARGV[10]))
 local own = hand_over(locks[1], token)
 if own then return got(own) end
 
 if ARGV[7] == '1' then
-  for _, lock in ipairs(locks) do
-    if redis.call('ZSCORE', lock.queue, token) then remember_wait(lock, token, kind) end
-  end
+  remember_wait(locks, token, ticket)
   local cycle = find_cycle(token)
   if cycle then
     for _, lock in ipairs(locks) do dequeue(lock, token) end
     forget_wait(token)
+    for _, lock in ipairs(locks) do hand_over(lock) end
     return {'deadlock', unpack(cycle)}
   end
 end
-return 'queued ' .. ticket
+return not_got('queued ' .. ticket)

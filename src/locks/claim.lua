@@ -3,7 +3,7 @@
 --
 -- KEYS  the six keys of each lock (queue.lua)
 -- ARGV  1 token, 2 lease in ms, 0 for none, 3 kind, 4 the process's channel
--- reply 'held FENCE[,FENCE...]' | 'lost': it keeps its place in line
+-- reply 'held FENCE[,FENCE...]' | 'lost': it must ask again
 -- include queue
 
 local token, lease, kind = ARGV[1], tonumber(ARGV[2]), ARGV[3]

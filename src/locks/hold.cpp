@@ -29,9 +29,11 @@ bool hold::lost(nanos now) const noexcept {
     return current == state::lost || (current == state::held && now >= deadline());
 }
 
-void hold::extended(nanos asked_at, nanos lease) noexcept {
-    lease_.store(lease, std::memory_order_relaxed);
-    deadline_.store(deadline_of(asked_at, lease), std::memory_order_release);
+void hold::extended(nanos asked_at, nanos lease, std::uint32_t since) {
+    const std::scoped_lock lock(mutex_);
+    const nanos wanted = deadline_of(asked_at, lease);
+    deadline_.store(changes() == since ? wanted : std::min(wanted, deadline()), std::memory_order_release);
+    changes_.fetch_add(1, std::memory_order_acq_rel);
 }
 
 bool hold::end(state how) {

@@ -37,8 +37,13 @@ public:
     bool lost(nanos now) const noexcept;
     bool released() const noexcept { return state_.load(std::memory_order_acquire) == state::released; }
 
-    /// The server says that it was extended; `asked_at` as above.
-    void extended(nanos asked_at, nanos lease) noexcept;
+    /// How often the lease was changed: taken before the server is asked to change it.
+    std::uint32_t changes() const noexcept { return changes_.load(std::memory_order_acquire); }
+    /// The server says that it was extended; `asked_at` as above. Where somebody else changed the lease
+    /// `since` then, nobody knows which came last: the earlier deadline counts.
+    void extended(nanos asked_at, nanos lease, std::uint32_t since);
+    /// What it is renewed for from now on.
+    void renew_for(nanos lease) noexcept { lease_.store(lease, std::memory_order_relaxed); }
     /// Known to be gone. False where it was released or lost before. Tells the watchers.
     bool lose();
     /// Given back by its owner. False where that was done before, or it was lost. Tells the watchers.
@@ -57,7 +62,8 @@ private:
     std::atomic<nanos> deadline_;
     std::atomic<nanos> lease_;
     std::atomic<bool> watched_ = false;
-    std::mutex mutex_;  // of the watchers alone
+    std::atomic<std::uint32_t> changes_ = 0;
+    std::mutex mutex_;  // of the watchers, and of changes to the deadline
     std::vector<std::weak_ptr<engine::signal>> watchers_;
 };
 

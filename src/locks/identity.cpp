@@ -38,13 +38,17 @@ identity fresh() {
 std::atomic<std::uint32_t> forks = 0;
 void renew_in_child();
 
+// Also for forks that Python knows nothing of.
+void watch_forks() {
+    [[maybe_unused]] static const int registered = pthread_atfork(nullptr, nullptr, renew_in_child);
+}
+
 // Replaced only in a forked child, where there is one thread. The old one is leaked: a thread that
 // does not exist there may have been reading it.
 std::atomic<const identity*> current = nullptr;
 
 const identity& own() {
-    // Also for forks that Python knows nothing of.
-    [[maybe_unused]] static const int registered = pthread_atfork(nullptr, nullptr, renew_in_child);
+    watch_forks();
     const identity* found = current.load(std::memory_order_acquire);
     if (found != nullptr) return *found;
     auto made = std::make_unique<const identity>(fresh());
@@ -69,6 +73,9 @@ std::string make_token(std::string_view who, std::string_view client_name) {
     return token;
 }
 
-std::uint32_t generation() noexcept { return forks.load(std::memory_order_relaxed); }
+std::uint32_t generation() noexcept {
+    watch_forks();
+    return forks.load(std::memory_order_relaxed);
+}
 
 }  // namespace redislock::locks

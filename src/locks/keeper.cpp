@@ -185,51 +185,48 @@ void keeper::abandon_after_fork() noexcept {
 // ---- a client's way to it
 
 access::access(std::string server, engine::backend_factory factory)
-    : server_(std::move(server)), factory_(std::move(factory)) {}
+    : server_(std::move(server)), factory_(std::move(factory)), state_(new state(generation())) {}
 
 access::~access() {
-    if (made_in_ != generation()) new std::shared_ptr<station>(std::move(station_));  // the parent's: leaked
+    const auto* own = state_.load(std::memory_order_acquire);
+    if (own->made_in == generation()) delete own;  // NOLINT(cppcoreguidelines-owning-memory)
 }
 
-station* access::current() {
-    if (station_ && made_in_ != generation()) {
-        new std::shared_ptr<station>(std::move(station_));  // NOLINT(cppcoreguidelines-owning-memory)
-        station_.reset();
-    }
-    return station_.get();
+access::state& access::current() {
+    auto* found = state_.load(std::memory_order_acquire);
+    if (found->made_in == generation()) return *found;
+    auto fresh = std::make_unique<state>(generation());
+    if (state_.compare_exchange_strong(found, fresh.get(), std::memory_order_acq_rel))
+        return *fresh.release();
+    return *found;
 }
 
 station* access::listening() {
-    const std::scoped_lock lock(mutex_);
-    auto* found = current();
+    auto* found = opened();
     return found != nullptr && found->listening() ? found : nullptr;
 }
 
-station* access::opened() {
-    const std::scoped_lock lock(mutex_);
-    return current();
-}
+station* access::opened() { return current().opened.load(std::memory_order_acquire); }
 
 result<station*> access::open() {
-    const std::scoped_lock lock(mutex_);
-    if (auto* found = current()) return found;
+    auto& at = current();
+    const std::scoped_lock lock(at.mutex);
+    if (at.own) return at.own.get();
     auto own = own_keeper();
     if (!own) return std::move(own.error());
     auto found = (*own)->station_of(server_, factory_);
     if (!found) return std::move(found.error());
-    station_ = std::move(*found);
-    made_in_ = generation();
-    return station_.get();
+    at.own = std::move(*found);
+    at.opened.store(at.own.get(), std::memory_order_release);
+    return at.own.get();
 }
 
-place::place(station& at, std::shared_ptr<engine::signal> who, const lock_keys& which)
+place::place(station& at, std::shared_ptr<engine::signal> who, const std::vector<lock_keys>& which)
     : station_(at), number_(at.enlist(std::move(who), which)), made_in_(generation()) {}
 
 place::~place() {
     if (made_in_ == generation()) station_.discharge(number_);
 }
-
-void place::move(const lock_keys& which) { station_.move(number_, which); }
 
 void stop_keeper() {
     stopped = true;

@@ -6,11 +6,13 @@
 // other reactors leave word there and are told through signals.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "engine/reactor.hpp"
 #include "engine/signal.hpp"
@@ -35,26 +37,30 @@ public:
     result<station*> open();
 
 private:
-    station* current();
+    // Of one process: a forked child leaks its parent's, whose mutex may be held for ever.
+    struct state {
+        explicit state(std::uint32_t generation) : made_in(generation) {}
+        const std::uint32_t made_in;
+        std::mutex mutex;
+        std::shared_ptr<station> own;            // under the mutex, and set once
+        std::atomic<station*> opened = nullptr;  // the same, for all
+    };
+    state& current();
 
     const std::string server_;
     const engine::backend_factory factory_;
-    std::mutex mutex_;
-    std::shared_ptr<station> station_;
-    std::uint32_t made_in_ = 0;  // the process generation in which the station was opened
+    std::atomic<state*> state_;
 };
 
 /// A waiter's place at a station, for as long as this lives.
 class place {
 public:
-    place(station& at, std::shared_ptr<engine::signal> who, const lock_keys& which);
+    place(station& at, std::shared_ptr<engine::signal> who, const std::vector<lock_keys>& which);
     place(const place&) = delete;
     place& operator=(const place&) = delete;
     ~place();
 
     std::uint64_t number() const noexcept { return number_; }
-    /// It stands in another lock's line now.
-    void move(const lock_keys& which);
 
 private:
     station& station_;

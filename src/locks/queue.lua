@@ -11,7 +11,8 @@
 local keys_a_lock = 6
 local handed_lease = 300   -- ms in which a lock that was handed over must be claimed
 local alive_within = 750   -- ms since a process last said that it waits
-local forgotten_after = 10000
+local forgotten_after = 3000  -- then its waiters leave the line; they come back with their tickets
+local edges_live = 3500    -- longer, so that whose edges were lost is asked to get in line again
 local fence_lives = 86400000
 
 local time = redis.call('TIME')
@@ -119,6 +120,7 @@ local function take(lock, kind, token, lease)
     else redis.call('SET', lock.name, token, 'PX', integer(lease)) end
   else
     local fresh = redis.call('EXISTS', lock.name) == 0
+    if fresh then redis.call('DEL', lock.holders) end  -- of leases that ended, or a key that was lost
     redis.call('ZADD', lock.name, lease == 0 and 'inf' or integer(now + lease), token)
     redis.call('HSET', lock.holders, token, kind .. ' ' .. fence)
     if fresh and lease > 0 then
@@ -173,11 +175,14 @@ local function all_names(packed)
   return names
 end
 
+local function keep_line(lock)
+  for _, key in ipairs({lock.alive, lock.queue, lock.waiters}) do redis.call('PEXPIRE', key, 60000) end
+end
+
 local function say_alive(lock, channel)
   redis.call('ZADD', lock.alive, now, channel)
-  redis.call('PEXPIRE', lock.alive, 60000)
-  redis.call('PEXPIRE', lock.queue, 60000)
-  redis.call('PEXPIRE', lock.waiters, 60000)
+  redis.call('ZREMRANGEBYSCORE', lock.alive, '-inf', integer(now - forgotten_after - 1))
+  keep_line(lock)
 end
 
 -- A retry keeps its ticket. Without one: behind everybody, also where the clock was set back.
@@ -188,7 +193,7 @@ local function enqueue(lock, token, wish, ticket)
   end
   redis.call('ZADD', lock.queue, 'NX', integer(ticket), token)
   keep_wish(lock, token, wish)
-  say_alive(lock, wish.channel)
+  keep_line(lock)
   return integer(redis.call('ZSCORE', lock.queue, token))
 end
 
@@ -198,7 +203,8 @@ end
 
 local function tell(wish, words) redis.pcall('PUBLISH', wish.channel, wish.id .. ' ' .. words) end
 
--- Several locks at once: all of them, or none and the place in line moves to one that is taken.
+-- Several locks at once: all of them, or none and the place in line moves to one that is taken. Its
+-- process need not know in which line it stands: it says of all of them that it lives.
 local function hand_all(lock, token, wish)
   local names = all_names(wish.names)
   for _, name in ipairs(names) do
@@ -208,7 +214,6 @@ local function hand_all(lock, token, wish)
         local ticket = redis.call('ZSCORE', lock.queue, token)
         dequeue(lock, token)
         enqueue(other, token, wish, tonumber(ticket))
-        tell(wish, 'moved ' .. integer(now) .. ' ' .. name)
         return 'moved'
       end
       return 'taken'
@@ -219,15 +224,28 @@ local function hand_all(lock, token, wish)
   return table.concat(fences, ',')
 end
 
--- Gives a lock to those who are first in line, for a short time in which they must claim it. Who
--- said nothing for a while, or did not claim what was handed to it, is passed over and keeps its
--- place. `own` is who calls, who needs not be told: its fence is returned if it was its turn.
-local function hand_over(lock, own, own_lease)
+-- Did not come for what was handed to it. It leaves the line, for nobody may be there to come, and
+-- is told: who still waits comes back with its ticket. So who is away for long, or gone although its
+-- process lives, costs the others one hand-over and not one each time.
+local function pass_over(lock, token, wish, seen)
+  dequeue(lock, token)
+  forget_wait(token)
+  local silent_since = now - alive_within - 1  -- until the process's next word; it may be dead
+  if seen > silent_since then redis.call('ZADD', lock.alive, integer(silent_since), wish.channel) end
+  tell(wish, 'again')
+end
+
+-- Gives a lock to those who are first in line, for a short time in which they must claim it. Whose
+-- process said nothing for a while is passed over and keeps its place. `own` is who calls, who needs
+-- not be told: its fence is returned if it was its turn. Second is returned whether somebody alive
+-- stands there who has to wait.
+local function hand_over(lock, own)
   local own_fence
   local page = 0
+  if type(redis.pcall('GET', lock.name)) == 'string' then return nil, true end  -- held by one for all
   while true do
     local tokens = redis.call('ZRANGE', lock.queue, page, page + 63)
-    if #tokens == 0 then return own_fence end
+    if #tokens == 0 then return own_fence, false end
     page = page + 64
     for _, token in ipairs(tokens) do
       local wish = wish_of(lock, token)
@@ -237,20 +255,15 @@ local function hand_over(lock, own, own_lease)
       else
         local seen = tonumber(redis.call('ZSCORE', lock.alive, wish.channel) or 0)
         local held = holds(lock, wish.kind, token)
-        if wish.handed and not held then  -- it did not come for it in time
-          wish.handed = false
-          keep_wish(lock, token, wish)
-          if token ~= own then
-            redis.call('ZREM', lock.alive, wish.channel)
-            seen = 0
-          end
-        end
-        if now - seen > forgotten_after and seen ~= 0 then
+        if wish.handed and not held then
+          pass_over(lock, token, wish, seen)
+          page = page - 1
+        elseif now - seen > forgotten_after then
           dequeue(lock, token)
           forget_wait(token)
           page = page - 1
         elseif now - seen <= alive_within and not held then
-          if not free(lock, wish.kind, wish.limit) then return own_fence end
+          if not free(lock, wish.kind, wish.limit) then return own_fence, true end
           local fence
           if wish.names ~= '' then
             fence = hand_all(lock, token, wish)

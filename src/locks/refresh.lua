@@ -9,30 +9,36 @@
 -- include queue
 
 local channel = ARGV[1]
-if ARGV[2] ~= '' then redis.pcall('PEXPIRE', ARGV[2], 3000) end
-local said = {}
-for first = 1, #KEYS, keys_a_lock do
-  local lock = keys_at(first)
+if ARGV[2] ~= '' then redis.pcall('PEXPIRE', ARGV[2], edges_live) end
+
+local function fences_of(lock, token, wish)
+  if wish.names == '' then return fence_of(lock, wish.kind, token) end
+  local fences = {}
+  for i, name in ipairs(all_names(wish.names)) do fences[i] = fence_of(keys_of(name), 'm', token) end
+  return table.concat(fences, ',')
+end
+
+local function hear(lock)
   local seen = tonumber(redis.call('ZSCORE', lock.alive, channel) or 0)
   say_alive(lock, channel)
   local answer = {now - seen <= forgotten_after and 1 or 0}
-  if redis.call('ZCARD', lock.queue) > 0 then
-    hand_over(lock)
-    local tokens = redis.pcall('ZRANGE', lock.name, 0, -1)
-    if tokens.err then tokens = {redis.call('GET', lock.name) or nil} end
-    for _, token in ipairs(tokens) do
-      local wish = wish_of(lock, token)
-      if wish and wish.handed and wish.channel == channel and holds(lock, wish.kind, token) then
-        local fences = {}
-        if wish.names ~= '' then
-          for i, name in ipairs(all_names(wish.names)) do fences[i] = fence_of(keys_of(name), 'm', token) end
-        else
-          fences[1] = fence_of(lock, wish.kind, token)
-        end
-        answer[#answer + 1] = wish.id .. ' ' .. table.concat(fences, ',')
-      end
+  if redis.call('ZCARD', lock.queue) == 0 then return answer end
+  hand_over(lock)
+  local tokens = redis.pcall('ZRANGE', lock.name, 0, -1)
+  if tokens.err then tokens = {redis.call('GET', lock.name) or nil} end
+  for _, token in ipairs(tokens) do
+    local wish = wish_of(lock, token)
+    if wish and wish.handed and wish.channel == channel and holds(lock, wish.kind, token) then
+      answer[#answer + 1] = wish.id .. ' ' .. fences_of(lock, token, wish)
     end
   end
-  said[#said + 1] = answer
+  return answer
+end
+
+local said = {}
+for first = 1, #KEYS, keys_a_lock do
+  -- Keys that somebody has spoilt are no other lock's matter. Who waits there is told when it asks.
+  local well, answer = pcall(hear, keys_at(first))
+  said[#said + 1] = well and answer or {0}
 end
 return said

@@ -2,7 +2,7 @@
 --
 -- KEYS  name and holders of each lock (queue.lua)
 -- ARGV  kind, token and lease in ms of each
--- reply a list of 1 renewed | 0 not ours any more
+-- reply a list of 1 renewed | 0 not ours any more, or a key that somebody has spoilt
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local said = {}
@@ -10,10 +10,10 @@ for i = 1, #KEYS / 2 do
   local name, holders = KEYS[2 * i - 1], KEYS[2 * i]
   local kind, token, lease = ARGV[3 * i - 2], ARGV[3 * i - 1], ARGV[3 * i]
   if kind == 'm' then
-    said[i] = redis.call('GET', name) == token and redis.call('PEXPIRE', name, lease) or 0
+    said[i] = redis.pcall('GET', name) == token and redis.call('PEXPIRE', name, lease) or 0
   else
-    local ends = redis.call('ZSCORE', name, token)
-    said[i] = ends and tonumber(ends) > now and 1 or 0
+    local ends = redis.pcall('ZSCORE', name, token)
+    said[i] = type(ends) == 'string' and tonumber(ends) > now and 1 or 0
     if said[i] == 1 then
       redis.call('ZADD', name, 'XX', string.format('%.0f', now + lease), token)
       for _, key in ipairs({name, holders}) do

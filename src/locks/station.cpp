@@ -65,26 +65,39 @@ public:
         : operation_of(patience(holds)), holds_(std::move(holds)) {}
 
     const std::vector<std::shared_ptr<hold>>& holds() const noexcept { return holds_; }
-    nanos asked_at() const noexcept { return asked_at_; }
+    /// The server has renewed the one at `index`.
+    void extend(std::size_t index) const {
+        holds_[index]->extended(asked_at_, asked_[index].lease, asked_[index].since);
+    }
 
 private:
+    struct request {
+        nanos lease;
+        std::uint32_t since;
+        std::string milliseconds;
+    };
+
+    // Not beyond the end of any lease, which is to be noticed in time.
     static nanos patience(const std::vector<std::shared_ptr<hold>>& holds) {
         nanos least = renew_patience;
-        for (const auto& each : holds) least = std::min(least, std::max(each->lease() / 3, 10 * millisecond));
-        return least;
+        const nanos now = monotonic_now();
+        for (const auto& each : holds) least = std::min({least, each->lease() / 3, each->deadline() - now});
+        return std::max(least, millisecond);
     }
 
     engine::task<result<std::vector<wire::reply>>> body(engine::context& with) override {
         asked_at_ = with.loop().now();
         std::vector<std::string_view> keys;
-        std::vector<std::string> leases;
         std::vector<std::string_view> arguments;
-        leases.reserve(holds_.size());
+        asked_.reserve(holds_.size());
         for (const auto& each : holds_) {
-            const auto& lease = leases.emplace_back(std::to_string(each->lease() / millisecond));
+            const auto since = each->changes();  // before the lease is read
+            const nanos lease = each->lease();
+            asked_.push_back({lease, since, std::to_string(lease / millisecond)});
+            const auto& own = asked_.back();
             for (const auto& lock : each->what.locks) {
                 keys.insert(keys.end(), {lock.name, lock.holders});
-                arguments.insert(arguments.end(), {letter_of(each->what.how), each->token, lease});
+                arguments.insert(arguments.end(), {letter_of(each->what.how), each->token, own.milliseconds});
             }
         }
         auto slot = with.make_slot();
@@ -100,6 +113,7 @@ private:
     }
 
     std::vector<std::shared_ptr<hold>> holds_;
+    std::vector<request> asked_;
     nanos asked_at_ = 0;
 };
 
@@ -141,7 +155,7 @@ station::~station() {
     reactor_->loop().stop_listening(*this);
 }
 
-std::uint64_t station::enlist(std::shared_ptr<engine::signal> who, const lock_keys& which) {
+std::uint64_t station::enlist(std::shared_ptr<engine::signal> who, const std::vector<lock_keys>& which) {
     bool first = false;
     std::uint64_t number = 0;
     {
@@ -150,27 +164,22 @@ std::uint64_t station::enlist(std::shared_ptr<engine::signal> who, const lock_ke
         // Unique within the process, since all its stations may hear the same channel.
         static std::atomic<std::uint64_t> last = 0;
         number = ++last;
-        waiters_.emplace(number, waiter{std::move(who), which.name});
-        join_line(which);
+        auto& own = waiters_[number];
+        own.who = std::move(who);
+        for (const auto& each : which) {
+            own.locks.push_back(each.name);
+            join_line(each);
+        }
     }
     if (first) reactor_->loop().poller().wake_handle()->wake();
     return number;
-}
-
-void station::move(std::uint64_t number, const lock_keys& which) {
-    const std::scoped_lock lock(mutex_);
-    const auto found = waiters_.find(number);
-    if (found == waiters_.end() || found->second.lock == which.name) return;
-    leave_line(found->second.lock);
-    found->second.lock = which.name;
-    join_line(which);
 }
 
 void station::discharge(std::uint64_t number) {
     const std::scoped_lock lock(mutex_);
     const auto found = waiters_.find(number);
     if (found == waiters_.end()) return;
-    leave_line(found->second.lock);
+    for (const auto& each : found->second.locks) leave_line(each);
     waiters_.erase(found);
 }
 
@@ -234,7 +243,7 @@ void station::tell_all(const std::string& word) {
 void station::tell_line(const std::string& which, const std::string& word) {
     const std::scoped_lock lock(mutex_);
     for (const auto& [number, each] : waiters_) {
-        if (each.lock == which) each.who->post(word);
+        if (std::find(each.locks.begin(), each.locks.end(), which) != each.locks.end()) each.who->post(word);
     }
 }
 
@@ -396,19 +405,21 @@ void station::take_renewed(renew_request& done) {
     const nanos now = reactor_->loop().now();
     const auto* answers = done.outcome() ? &*done.outcome() : nullptr;
     std::size_t at = 0;
-    for (const auto& each : done.holds()) {
+    for (std::size_t index = 0; index < done.holds().size(); ++index) {
+        const auto& each = done.holds()[index];
         bool renewed = answers != nullptr;
         for (std::size_t i = 0; i < each->what.locks.size(); ++i, ++at) {
             renewed = renewed && (*answers)[at].integer == 1;
         }
-        const bool refused = answers != nullptr && !renewed;
+        // One that came too late has been told to be lost, and stays so.
+        const bool refused = answers != nullptr && (!renewed || now >= each->deadline());
         {
             const std::scoped_lock lock(mutex_);
             const auto found = charges_.find(each.get());
             if (found == charges_.end()) continue;
             auto& own = found->second;
             own.under_way = false;
-            if (renewed) each->extended(done.asked_at(), each->lease());
+            if (renewed && !refused) done.extend(index);
             if (own.told) {
                 own.told->post("ended");
                 charges_.erase(found);

@@ -34,9 +34,8 @@ public:
     bool listening() const noexcept { return listening_.load(std::memory_order_acquire); }
     const std::string& channel() const noexcept { return channel_; }
 
-    /// A waiter in some lock's line; the number is what messages name it by.
-    std::uint64_t enlist(std::shared_ptr<engine::signal> who, const lock_keys& which);
-    void move(std::uint64_t number, const lock_keys& which);
+    /// A waiter in the line of one of these locks; the number is what messages name it by.
+    std::uint64_t enlist(std::shared_ptr<engine::signal> who, const std::vector<lock_keys>& which);
     void discharge(std::uint64_t number);
 
     /// Renews a hold until `until`, or only notices the end of its lease.
@@ -70,7 +69,7 @@ private:
 
     struct waiter {
         std::shared_ptr<engine::signal> who;
-        std::string lock;
+        std::vector<std::string> locks;
     };
     struct line {
         lock_keys keys;

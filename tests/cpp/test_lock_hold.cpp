@@ -18,8 +18,20 @@ TEST(hold, ends_for_its_owner_before_it_can_end_on_the_server) {
     EXPECT_EQ(held->deadline(), 15 * second - 100 * millisecond - 2 * millisecond);
     EXPECT_FALSE(held->lost(held->deadline() - 1));
     EXPECT_TRUE(held->lost(held->deadline()));
-    held->extended(15 * second, 10 * second);
+    held->extended(15 * second, 10 * second, held->changes());
     EXPECT_FALSE(held->lost(16 * second));
+}
+
+TEST(hold, extended_by_two_at_once_counts_with_the_earlier_end) {
+    const auto held = make_hold(0, 10 * second);
+    const auto before = held->changes();
+    held->extended(second, 60 * second, before);
+    held->extended(2 * second, 10 * second, before);  // which of them came last at the server?
+    EXPECT_EQ(held->deadline(), deadline_of(2 * second, 10 * second));
+    held->extended(3 * second, 60 * second, before);
+    EXPECT_EQ(held->deadline(), deadline_of(2 * second, 10 * second));
+    held->extended(4 * second, 60 * second, held->changes());
+    EXPECT_EQ(held->deadline(), deadline_of(4 * second, 60 * second));
 }
 
 TEST(hold, without_a_lease_never_ends_by_itself) {
