@@ -13,6 +13,8 @@ import redislock
 # In importlib mode no test folder is on the path; this one holds modules that its suites share.
 sys.path.insert(0, str(Path(__file__).parent))
 
+import programs
+from locking import Locker
 from proxy import Proxy
 
 
@@ -60,3 +62,38 @@ def connect():
     yield make
     for each in made:
         each.close()
+
+
+@pytest.fixture
+def locker():
+    """Make clients that take locks, without a face; they are closed after the test."""
+    made = []
+
+    def make(url, **options):
+        made.append(Locker(url, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def name(user):
+    """Name a lock that no other test uses."""
+    return f"lock-of-{user}"
+
+
+@pytest.fixture
+def started():
+    """Start programs that are killed after the test."""
+    running = []
+
+    def start(source, *arguments):
+        running.append(programs.start(source, *arguments))
+        return running[-1]
+
+    yield start
+    for each in running:
+        each.kill()
+        each.communicate()
