@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import redis
 
 # In importlib mode no test folder is on the path; this one holds a module that its suites share.
 sys.path.insert(0, str(Path(__file__).parent))
 
 from faces import EVERY_KIND, FACES
+from lock_scripts import Scripts
 from worlds import make_world
 
 _numbers = itertools.count(1)
@@ -62,3 +64,23 @@ def world(kind, url):
 def name():
     """Name a lock that no other test uses."""
     return f"lock-{os.getpid()}-{next(_numbers)}"
+
+
+@pytest.fixture
+def bare(server):
+    """Look at the shared server from outside, in bytes."""
+    with redis.Redis.from_url(server.url) as outside:
+        yield outside
+
+
+@pytest.fixture
+def locks(bare):
+    """Locks by their scripts alone."""
+    bare.delete(b"redislock:waits:host:1:nonce")  # their owners have the same names in all tests
+    return Scripts(bare)
+
+
+@pytest.fixture
+def names(user):
+    """Name three locks that no other test uses."""
+    return [f"{user}-{each}".encode() for each in "abc"]

@@ -99,7 +99,7 @@ class Scripts:
         every = [key for name in given for key in keys(name)]
         return self._scripts[script](keys=every, args=arguments)
 
-    def acquire(  # noqa: PLR0913 - as many as the script has
+    def acquire(
         self,
         names: bytes | Sequence[bytes],
         token: bytes,

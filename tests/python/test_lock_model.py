@@ -155,13 +155,7 @@ class Model:
         for lock in held:
             lock.holders.remove(number)
         dropped = [lock.name for lock in held]
-        ahead = False
-        if not barging:
-            for lock in locks:
-                blocked = bool(lock.line)
-                if blocked and not waiting:
-                    _, blocked = self.hand_over(lock.name)
-                ahead = ahead or blocked
+        ahead = not barging and sum(self.blocked(lock, waiting) for lock in locks) > 0
         if not ahead and all(lock.free(number) for lock in locks):
             return self.got(locks, number)
         if waiting:
@@ -177,6 +171,12 @@ class Model:
         for name in dropped:
             self.hand_over(name)
         return "queued" if waiting else "busy"
+
+    def blocked(self, lock, waiting):
+        if not lock.line or waiting:
+            return bool(lock.line)
+        _, alive = self.hand_over(lock.name)
+        return alive
 
     def got(self, locks, number):
         for lock in locks:
