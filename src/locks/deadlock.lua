@@ -33,7 +33,7 @@ local function wait_of(owner)
     if type(rank) == 'number' then wish, place = wish_of(locks[i], token), rank end
   end
   if not wish or wish.handed then return nil end
-  return {since = since, locks = locks, wish = wish, place = place, blockers = {}}
+  return {since = since, locks = locks, wish = wish, place = place, blockers = {}, unseen = 0}
 end
 
 local function holders_of(lock)
@@ -60,21 +60,23 @@ local function find_blockers(owner, wait)
   local count = 0
   for _, lock in ipairs(wait.locks) do
     if wait.wish.kind ~= 'r' or writer_before(lock, wait.place) then
-      for _, token in ipairs(holders_of(lock)) do
-        count = count + 1
-        local holder = owner_of(token)
+      local holders = holders_of(lock)
+      count = count + #holders
+      wait.unseen = wait.unseen + math.max(#holders - most_looks, 0)
+      for i = 1, math.min(#holders, most_looks) do
+        local holder = owner_of(holders[i])
         if holder ~= owner then
           wait.blockers[#wait.blockers + 1] = {owner = holder, name = lock.name}
         end
       end
     end
   end
-  wait.needed = #wait.blockers
+  wait.needed = #wait.blockers + wait.unseen
   if wait.wish.kind == 'p' then wait.needed = count - wait.wish.limit + 1 end
 end
 
 local function can_go_on(wait, free)
-  local able = 0
+  local able = wait.unseen
   for _, each in ipairs(wait.blockers) do
     if not each.owner or free[each.owner] then able = able + 1 end
   end

@@ -8,6 +8,7 @@
 --       again, then "NUMBER FENCE[,FENCE...]" of each of its waiters that may claim
 -- include queue
 
+local few = 200
 local channel = ARGV[1]
 if ARGV[2] ~= '' then redis.pcall('PEXPIRE', ARGV[2], edges_live) end
 
@@ -18,15 +19,20 @@ local function fences_of(lock, token, wish)
   return table.concat(fences, ',')
 end
 
+-- Who may have been handed it: its holders, or where those are a crowd, the first in line.
+local function holders_or_first(lock)
+  local count = redis.pcall('ZCARD', lock.name)
+  if type(count) == 'table' then return {redis.call('GET', lock.name) or nil} end
+  return redis.call('ZRANGE', count <= few and lock.name or lock.queue, 0, few - 1)
+end
+
 local function hear(lock)
   local seen = tonumber(redis.call('ZSCORE', lock.alive, channel) or 0)
   say_alive(lock, channel)
   local answer = {now - seen <= forgotten_after and 1 or 0}
   if redis.call('ZCARD', lock.queue) == 0 then return answer end
   hand_over(lock)
-  local tokens = redis.pcall('ZRANGE', lock.name, 0, -1)
-  if tokens.err then tokens = {redis.call('GET', lock.name) or nil} end
-  for _, token in ipairs(tokens) do
+  for _, token in ipairs(holders_or_first(lock)) do
     local wish = wish_of(lock, token)
     if wish and wish.handed and wish.channel == channel and holds(lock, wish.kind, token) then
       answer[#answer + 1] = wish.id .. ' ' .. fences_of(lock, token, wish)

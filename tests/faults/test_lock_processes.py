@@ -144,6 +144,19 @@ def test_lost_wake_ups_heal(start_server, locker, name):
         client.release(waiting.result(20))
 
 
+def test_clients_of_one_process_and_databases_of_one_server_do_not_disturb_each_other(server, locker, name):
+    clients = [locker(f"{server.url}/{db}") for db in (0, 1, 0, 1)]
+    holds = [each.acquire(name, lease=0.9, renew=True) for each in clients[:2]]
+    assert holds[0] is not None
+    assert holds[1] is not None
+    waits = [in_background(lambda each=each: each.acquire(name, wait=30)) for each in clients[2:]]
+    for db, each in enumerate(holds):
+        assert clients[db].release(each)
+        got = waits[db].result(20)
+        assert got.fence > each.fence
+        assert clients[2 + db].release(got)
+
+
 @pytest.mark.parametrize("what", ["flushall", "restart"])
 def test_a_server_that_forgets_everything_is_waited_at_anew(what, start_server, locker, name):
     server = start_server(port=0)

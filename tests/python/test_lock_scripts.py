@@ -184,6 +184,31 @@ def test_a_victim_in_front_lets_those_behind_pass(locks, names):
     assert locks.holders(lock) == {A, C}
 
 
+@pytest.mark.parametrize(
+    "strange", [b"a b", b"a:b:c:d e/f", b"x/y", b"/", b"a:b:c:/x", b"a:b:c:d/\n \0\xff", b"1"]
+)
+def test_tokens_that_others_made_hold_and_wait_like_ours(locks, names, strange):
+    locks.acquire(names[0], A)
+    locks.acquire(names[1], strange)
+    assert locks.acquire(names[0], strange, wait=1)[0] == b"queued"
+    locks.acquire(names[1], A, wait=2)
+    locks.release(names[0], A)
+    assert locks.claim(names[0], strange)[0] == b"held"
+    assert locks.release(names[1], strange)
+    assert locks.holders(names[1]) == {A}
+
+
+def test_redis_pys_holders_are_waited_for(locks, bare, names):
+    theirs = bare.lock(names[0], timeout=60)
+    assert theirs.acquire(blocking=False)
+    assert locks.acquire(names[0], A) == [b"busy"]
+    locks.acquire(names[0], A, wait=1)
+    theirs.release()
+    locks.refresh(names[0])
+    assert locks.claim(names[0], A)[0] == b"held"
+    assert not bare.lock(names[0], timeout=60).acquire(blocking=False)
+
+
 # --- keys that somebody else has spoilt
 
 

@@ -118,6 +118,18 @@ def test_a_permit_whose_holder_waits_for_the_one_who_waits_for_a_permit(locks, n
     assert locks.acquire(two, C, wait=3)[0] == b"deadlock"
 
 
+def test_a_crowd_of_holders_is_not_taken_for_stuck(locks, bare, names):
+    permits, lock, _ = names
+    crowd = 1500
+    for each in range(crowd):
+        locks.acquire(permits, make_token(f"h{each}"), "p", limit=crowd)
+    locks.acquire(lock, A)
+    for each in range(crowd - 1):  # all but one of them wait for A, who waits for one of them
+        assert locks.acquire(lock, make_token(f"h{each}"), wait=each + 1)[0] == b"queued"
+    assert locks.acquire(permits, A, "p", limit=crowd, wait=9999)[0] == b"queued"
+    bare.delete(*bare.scan_iter(match=b"*" + lock + b"*"), *bare.scan_iter(match=b"*" + permits + b"*"))
+
+
 def test_a_knot_that_others_are_in_is_not_the_newcomers(locks, names):
     one, two, three = names
     locks.acquire(one, A)
