@@ -8,13 +8,14 @@
 -- reach; then no cycle is found.
 local most_looks = 1000  -- at holders; the rest are taken for able to go on
 
--- "SINCE TOKEN NAMES", each name behind its length: a waiter for several waits for the holders of all.
+-- "SINCE TOKEN,NAMES", each behind its length, since tokens and names are any bytes. A waiter for
+-- several waits for the holders of all.
 local function remember_wait(locks, token, ticket)
   local key, who = waits_of(owner_of(token) or '')
   if not key then return end
-  local names = {}
-  for i, lock in ipairs(locks) do names[i] = #lock.name .. ':' .. lock.name end
-  local edge = integer(math.floor(ticket / 1000)) .. ' ' .. token .. ' ' .. table.concat(names)
+  local words = {#token .. ':' .. token}
+  for i, lock in ipairs(locks) do words[i + 1] = #lock.name .. ':' .. lock.name end
+  local edge = integer(math.floor(ticket / 1000)) .. ' ' .. table.concat(words)
   if type(redis.pcall('HSET', key, who, edge)) ~= 'table' then redis.pcall('PEXPIRE', key, edges_live) end
 end
 
@@ -23,11 +24,13 @@ local function wait_of(owner)
   local key, who = waits_of(owner)
   local text = key and redis.pcall('HGET', key, who)
   if type(text) ~= 'string' then return nil end
-  local since, token, packed = string.match(text, '^(%d+) (%S+) (.*)$')
+  local since, packed = string.match(text, '^(%d+) (.*)$')
   if not since then return nil end
+  local names = all_names(packed)
+  local token = table.remove(names, 1)
   local locks = {}
   local wish, place
-  for i, name in ipairs(all_names(packed)) do
+  for i, name in ipairs(names) do
     locks[i] = keys_of(name)
     local rank = redis.pcall('ZRANK', locks[i].queue, token)
     if type(rank) == 'number' then wish, place = wish_of(locks[i], token), rank end

@@ -191,11 +191,11 @@ def test_tokens_that_others_made_hold_and_wait_like_ours(locks, names, strange):
     locks.acquire(names[0], A)
     locks.acquire(names[1], strange)
     assert locks.acquire(names[0], strange, wait=1)[0] == b"queued"
-    locks.acquire(names[1], A, wait=2)
+    locks.acquire(names[1], B, wait=2)
     locks.release(names[0], A)
     assert locks.claim(names[0], strange)[0] == b"held"
     assert locks.release(names[1], strange)
-    assert locks.holders(names[1]) == {A}
+    assert locks.holders(names[1]) == {B}
 
 
 def test_redis_pys_holders_are_waited_for(locks, bare, names):
