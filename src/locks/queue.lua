@@ -242,7 +242,7 @@ end
 local function hand_over(lock, own)
   local own_fence
   local page = 0
-  if type(redis.pcall('GET', lock.name)) == 'string' then return nil, true end  -- held by one for all
+  if redis.call('TYPE', lock.name).ok == 'string' then return nil, true end  -- a mutex, and held
   while true do
     local tokens = redis.call('ZRANGE', lock.queue, page, page + 63)
     if #tokens == 0 then return own_fence, false end

@@ -21,9 +21,9 @@ end
 
 -- Who may have been handed it: its holders, or where those are a crowd, the first in line.
 local function holders_or_first(lock)
-  local count = redis.pcall('ZCARD', lock.name)
-  if type(count) == 'table' then return {redis.call('GET', lock.name) or nil} end
-  return redis.call('ZRANGE', count <= few and lock.name or lock.queue, 0, few - 1)
+  if redis.call('TYPE', lock.name).ok == 'string' then return {redis.call('GET', lock.name)} end
+  local crowded = redis.call('ZCARD', lock.name) > few
+  return redis.call('ZRANGE', crowded and lock.queue or lock.name, 0, few - 1)
 end
 
 local function hear(lock)

@@ -273,7 +273,8 @@ void station::take_refreshed(refresh_request& done) {
     for (std::size_t i = 0; i < answers.size() && i < done.lines().size(); ++i) {
         const auto& words = answers[i].items;
         if (words.empty()) continue;
-        if (words[0].integer == 0) tell_line(done.lines()[i].name, "again");
+        // Where nothing can be heard, as by an ACL without channels, waiters ask by themselves.
+        if (words[0].integer == 0 || !listening()) tell_line(done.lines()[i].name, "again");
         for (const auto& each : std::span(words).subspan(1)) {
             const auto blank = each.text.find(' ');
             std::uint64_t number = 0;
