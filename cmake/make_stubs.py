@@ -78,7 +78,7 @@ def with_arguments(line: str) -> str:
     """Give bare containers the arguments that mypy --strict demands."""
     line = re.sub(r"\bdict\b(?!\[)", "dict[str, typing.Any]", line)
     line = re.sub(r"\btuple\b(?!\[)", "tuple[typing.Any, ...]", line)
-    return re.sub(r"\b(list|Iterable)\b(?!\[)", r"\1[typing.Any]", line)
+    return re.sub(r"(?<!def )\b(list|Iterable)\b(?!\[)", r"\1[typing.Any]", line)
 
 
 def members(cls: type[enum.Enum]) -> str:
