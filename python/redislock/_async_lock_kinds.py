@@ -21,14 +21,11 @@ class _Shared(SharedParts, Lock):
     __slots__ = ()
 
     async def locked(self) -> bool:
-        raise NotImplementedError(f"a {type(self).__name__} does not tell whether others hold it")
+        """Whether there are as many holders as there can be of this kind; one, where it is no semaphore."""
+        return len(self._holders(await self._run(self._listing()))) >= self._limit()
 
-    async def _answer(self, held: bool) -> bool:
-        return held
-
-    def owned(self) -> Any:
-        """Whether whoever asks certainly holds it, as far as is known here."""
-        return self._answer(self._certainly_held())
+    async def _holds(self, token: bytes | None) -> bool:
+        return token is not None and token in self._holders(await self._run(self._listing()))
 
 
 class Semaphore(SemaphoreParts, _Shared):

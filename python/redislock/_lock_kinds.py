@@ -13,6 +13,8 @@ from redislock._lock_base import BaseLock, Name, as_keys
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from redislock._core import Operation
+
 __all__ = [
     "MultiLock",
     "MultiLockParts",
@@ -32,11 +34,11 @@ class SharedParts(BaseLock):
 
     __slots__ = ()
 
-    def _certainly_held(self) -> bool:
-        state = self._state()
-        if state.token is None:
-            return False
-        return state.hold is None or not (state.hold.lost or state.hold.released)
+    def _listing(self) -> Operation:
+        return self._locks.list(self._names)
+
+    def _holders(self, listing: list[dict[str, Any]]) -> list[bytes]:
+        return [each["token"] for lock in listing for each in lock["holders"]]
 
 
 class SemaphoreParts(SharedParts):
@@ -126,11 +128,13 @@ class _Shared(SharedParts, Lock):
     __slots__ = ()
 
     def locked(self) -> bool:
-        raise NotImplementedError(f"a {type(self).__name__} does not tell whether others hold it")
+        """Whether there are as many holders as there can be of this kind; one, where it is no semaphore."""
+        return len(self._holders(self._run(self._listing()))) >= self._limit()
 
     def owned(self) -> bool:
-        """Whether whoever asks certainly holds it, as far as is known here."""
-        return self._certainly_held()
+        """Whether the server says that whoever asks holds it."""
+        token = self._state().token
+        return token is not None and token in self._holders(self._run(self._listing()))
 
 
 class Semaphore(SemaphoreParts, _Shared):

@@ -50,12 +50,16 @@ def test_takes_and_gives_back(world, make, name):
         assert 29 < lock.remaining <= 30
         assert lock.fence > 0
         assert await w(lock.owned()) is True
+        assert await w(lock.locked()) is True
+        assert await w(make(w.client, name).locked()) is True
+        assert await w(make(w.client, name).owned()) is False
         assert not lock.lost.is_set()
         lock.raise_if_lost()
         assert await w(lock.release()) is None
         assert lock.local.token is None
         assert lock.fence is None
         assert await w(lock.owned()) is False
+        assert await w(lock.locked()) is False
         with pytest.raises(redislock.LockError, match="not held"):
             lock.raise_if_lost()
 
@@ -333,7 +337,9 @@ def test_a_semaphore_has_its_permits(world, name):
 
         many = w.client.semaphore(name, 3)
         for _ in range(3):
+            assert not await w(many.locked())
             assert await w(many.acquire(blocking=False))
+        assert await w(many.locked())
         assert not await w(many.acquire(blocking=False))
         for _ in range(3):
             await w(many.release())
