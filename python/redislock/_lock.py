@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from redislock._errors import DeadlockError, LockError, LockNotOwnedError
-from redislock._lock_base import NOT_ACQUIRED, NOT_OWNED_AT_EXIT, BaseLock, wait_of
+from redislock._lock_base import NOT_ACQUIRED, NOT_OWNED_AT_EXIT, BaseLock, State, wait_of
 from redislock._lock_clients import blocking_client_for
 from redislock._log import logger
 from redislock._lost import Lost, Watch, call_in_hub_or_thread, watch
@@ -90,16 +90,16 @@ class Lock(BaseLock):
         )
         if self._polls:
             return self._poll(own, self.sleep if sleep is None else sleep, wait)
-        return self._take(own, wait)
+        return self._take(state, own, wait)
 
-    def _take(self, token: bytes, wait: float | None) -> bool:
+    def _take(self, state: State, token: bytes, wait: float | None) -> bool:
         try:
             hold = self._run(self._acquire(token, wait))
         except DeadlockError as error:
             raise self._named(error) from None
         if hold is None:
             return False
-        self._keep(self._state(), token, hold)
+        self._keep(state, token, hold)
         return True
 
     def _poll(self, token: bytes, sleep: float, wait: float | None) -> bool:
@@ -117,7 +117,7 @@ class Lock(BaseLock):
 
     def do_acquire(self, token: bytes) -> bool:
         """Tries once. A subclass that overrides this is polled."""
-        return self._take(token, 0)
+        return self._take(self._state(), token, 0)
 
     def _watch(self, hold: Hold) -> Watch:
         return watch(self, hold, call_in_hub_or_thread())

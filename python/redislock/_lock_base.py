@@ -254,19 +254,20 @@ class BaseLock:
         return 1
 
     def _acquire(self, token: bytes, wait: float | None) -> Operation:
-        return self._locks.acquire(
-            self._names,
-            self._kind,
-            token,
-            self.timeout or None,
-            wait,
-            limit=self._limit(),
-            fair=self.fair,
-            detect=self.detect_deadlocks and self.thread_local,
-            renew=self.auto_renew,
-            max_hold=self.max_hold,
-            watched=self.on_lost is not None,
-        )
+        more: dict[str, Any] = {}  # what differs from the core's defaults: each costs a little
+        if self._kind == "p":
+            more["limit"] = self._limit()
+        if not self.fair:
+            more["fair"] = False
+        if not (self.detect_deadlocks and self.thread_local):
+            more["detect"] = False
+        if self.auto_renew:
+            more["renew"] = True
+            if self.max_hold is not None:
+                more["max_hold"] = self.max_hold
+        if self.on_lost is not None:
+            more["watched"] = True
+        return self._locks.acquire(self._names, self._kind, token, self.timeout or None, wait, **more)
 
     def _keep(self, state: State, token: bytes, hold: Hold | None) -> None:
         if self._stacks:
