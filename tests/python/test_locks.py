@@ -94,7 +94,7 @@ def test_a_waiter_gets_it_when_it_is_given_back(world, make, name):
                 return time.monotonic()
 
         waiter = await w.spawn(wait)
-        await w.sleep(0.1)
+        await w.until_in_line(name, 1)
         given = time.monotonic()
         await w(lock.release())
         assert 0 <= await w.join(waiter) - given < 5
@@ -116,7 +116,7 @@ def test_first_come_first_served(world, make, name):
         waiters = []
         for number in range(5):
             waiters.append(await w.spawn(wait, number))
-            await w.sleep(0.05)
+            await w.until_in_line(name, number + 1)
         await w(lock.release())
         for each in waiters:
             await w.join(each)
@@ -379,9 +379,9 @@ def test_a_waiting_writer_is_not_starved_by_readers(world, name):
                 order.append(what)
 
         writer = await w.spawn(use, both.write(), "write")
-        await w.sleep(0.1)
+        await w.until_in_line(name, 1)
         reader = await w.spawn(use, both.read(), "read")
-        await w.sleep(0.1)
+        await w.until_in_line(name, 2)
         assert order == []
         await w(first.release())
         await w.join(writer)

@@ -31,9 +31,9 @@ def test_a_waiter_that_is_killed_holds_nobody_up(world, make, name):
                 return time.monotonic()
 
         killed = await w.spawn(wait)
-        await w.sleep(0.05)
+        await w.until_in_line(name, 1)
         waiter = await w.spawn(wait)
-        await w.sleep(0.05)
+        await w.until_in_line(name, 2)
         await w.kill(killed)
         given = time.monotonic()
         await w(lock.release())
@@ -167,8 +167,8 @@ def test_ctrl_c_ends_a_wait_at_once(backend, server, name):
 FORKS = """
 import os, sys, redislock
 client = redislock.Client(sys.argv[1])
-mine = client.lock("a" + sys.argv[2], timeout=0.6)
-shared = client.lock("b" + sys.argv[2], timeout=0.6, thread_local=False)
+mine = client.lock("a" + sys.argv[2], timeout=1.0)
+shared = client.lock("b" + sys.argv[2], timeout=1.0, thread_local=False)
 with mine, shared:
     child = os.fork()
     if child == 0:
@@ -182,10 +182,10 @@ with mine, shared:
                 os._exit(2)
             if each.acquire(blocking=False):
                 os._exit(3)
-        own = client.lock("c" + sys.argv[2], timeout=0.3)
+        own = client.lock("c" + sys.argv[2], timeout=0.6)
         with own:
             import time
-            time.sleep(1.0)
+            time.sleep(1.5)
             ok = not own.lost.is_set()
         os._exit(0 if ok else 4)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
@@ -193,6 +193,7 @@ with mine, shared:
 """
 
 
+@pytest.mark.timing
 def test_a_forked_child_holds_nothing_and_its_parent_goes_on(server, name):
     program = python(FORKS, server.url, name)
     out, err = program.communicate(timeout=60)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from faces import on_server
-from worlds import every, one_at_a_time
+from worlds import EVERY, every
 
 import redislock
 
@@ -20,12 +20,13 @@ def busy_with_the_gil(seconds):
     sum(range(int(1_000_000 * seconds / each)))
 
 
+@pytest.mark.timing
 @every
 def test_a_lease_ends_and_is_known_to_have_ended(world, make, name):
     async def body(w):
-        lock = make(w.client, name, **SHORT)
+        lock = make(w.client, name, timeout=0.4, auto_renew=False)
         await w(lock.acquire())
-        assert 0 < lock.remaining < 0.15
+        assert 0 < lock.remaining < 0.4
         lost = lock.lost
         assert not lost.is_set()
         assert await w(lost.wait(0.01)) is False
@@ -90,13 +91,14 @@ def test_on_lost_is_called_once_with_the_lock(world, make, name):
     world.run(body)
 
 
+@pytest.mark.timing
 @every
 def test_on_lost_is_not_called_for_what_was_given_back(world, make, name):
     async def body(w):
         told = []
-        async with w.held(make(w.client, name, on_lost=told.append, **SHORT)):
+        async with w.held(make(w.client, name, on_lost=told.append, timeout=0.3, auto_renew=False)):
             pass
-        await w.sleep(0.3)
+        await w.sleep(0.4)
         assert told == []
 
     world.run(body)
@@ -136,48 +138,57 @@ def test_on_lost_may_be_a_coroutine_function(world, name):
     world.run(body)
 
 
-@one_at_a_time
-def test_a_renewed_lock_outlives_its_lease(world, make, name):
+async def take_each(w, name, **options):
+    """Take one of every kind, all at the same time."""
+    locks = {kind: make(w.client, f"{name}-{kind}", **options) for kind, make in EVERY.items()}
+    for each in locks.values():
+        await w(each.acquire())
+    return locks
+
+
+@pytest.mark.timing
+def test_renewed_locks_outlive_their_leases(world, name):
     async def body(w):
-        lock = make(w.client, name, timeout=0.3)
-        async with w.held(lock):
-            await w.sleep(1)
+        locks = await take_each(w, name, timeout=0.5)
+        await w.sleep(1.2)
+        for kind, lock in locks.items():
             assert not lock.lost.is_set()
             assert lock.remaining > 0
-            assert not await w(make(w.client, name).acquire(blocking=False))
+            other = EVERY["write" if kind == "read" else kind](w.client, f"{name}-{kind}")
+            assert not await w(other.acquire(blocking=False))
+            await w(lock.release())
 
     world.run(body)
 
 
 @pytest.mark.timing
-@one_at_a_time
-def test_it_is_renewed_while_python_computes(world, make, name):
+def test_they_are_renewed_while_python_computes(world, name):
     async def body(w):
-        lock = make(w.client, name, timeout=0.6)
-        async with w.held(lock):
-            busy_with_the_gil(1.5)
+        locks = await take_each(w, name, timeout=0.6)
+        busy_with_the_gil(1.5)
+        for lock in locks.values():
             assert not lock.lost.is_set()
-            assert not await w(make(w.client, name).acquire(blocking=False))
+            await w(lock.release())
 
     world.run(body)
 
 
-@every
-def test_max_hold_ends_the_renewal(world, make, name):
+def test_max_hold_ends_the_renewal(world, name):
     async def body(w):
-        lock = make(w.client, name, timeout=0.3, max_hold=0.5)
         begun = time.monotonic()
-        await w(lock.acquire())
-        assert await w(lock.lost.wait(10)) is True
+        locks = await take_each(w, name, timeout=0.3, max_hold=0.5)
+        for lock in locks.values():
+            assert await w(lock.lost.wait(10)) is True
         assert 0.3 <= time.monotonic() - begun < 5
 
     world.run(body)
 
 
+@pytest.mark.timing
 def test_a_release_ends_the_renewal(world, name):
     async def body(w):
-        async with w.held(w.client.lock(name, timeout=0.2)):
-            await w.sleep(0.3)
+        async with w.held(w.client.lock(name, timeout=0.5)):
+            await w.sleep(0.6)
         other = w.client.lock(name, timeout=0.2, auto_renew=False)
         await w(other.acquire())
         await w.sleep(0.5)

@@ -78,6 +78,16 @@ class World:
         owners = [await self.spawn(each) for each in bodies]
         return [await self.join(each) for each in owners]
 
+    async def until_in_line(self, name, number, patience=10.0):
+        """Wait until so many wait for a lock."""
+        end = time.monotonic() + patience
+        while True:
+            seen = await self(self.client._run(self.client._locks.list([name])))
+            if seen and seen[0]["waiting"] == number:
+                return
+            assert time.monotonic() < end, seen
+            await self.sleep(0.005)
+
     async def until(self, condition, patience=10.0):
         """Wait for something that must come true."""
         end = time.monotonic() + patience
