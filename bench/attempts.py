@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bench import machine, report, work
 from bench.rounds import Course, Plan
-from bench.rows import Contestant, Row
+from bench.row import Contestant, Row
 
 if TYPE_CHECKING:
     from bench.job import Sample

@@ -28,10 +28,20 @@ from bench.rounds import Course, Plan
 from bench.rows import ROWS
 
 if TYPE_CHECKING:
-    from bench.rows import Row
+    from bench.row import Row
 
 RESULTS = Path(__file__).parent / "results"
-QUICK = Plan(rounds=1, warmup=0.2, duration=0.5, in_flight=2_000, flat=128_000, rate=2000)
+QUICK = Plan(
+    rounds=1,
+    warmup=0.2,
+    duration=0.5,
+    in_flight=2_000,
+    flat=128_000,
+    rate=2000,
+    waiters=100,
+    leases=1_000,
+    lease=2.0,
+)
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
@@ -74,7 +84,8 @@ def _plan(options: argparse.Namespace) -> Plan:
         if (value := getattr(options, field.name)) is not None
     }
     plan = dataclasses.replace(QUICK if options.quick else Plan(), **given)
-    if min(plan.rounds, plan.duration, plan.rate, plan.in_flight, plan.flat) <= 0:
+    counts = (plan.in_flight, plan.flat, plan.waiters, plan.leases)
+    if min(plan.rounds, plan.duration, plan.rate, plan.lease, *counts) <= 0:
         raise ValueError("rounds, duration, rate and counts must be positive")
     return plan
 
@@ -111,12 +122,18 @@ def _measure(rows: list[Row], plan: Plan, command: str) -> tuple[dict[str, Any],
 
 def _updated(kept: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """Put the new rows into a result of the same machine, software and plan."""
-    for name in ("server", "machine", "versions", "plan", "script_sha1"):
+    for name in ("server", "machine", "script_sha1"):
         if kept[name] != new[name]:
+            raise ValueError(f"--update needs the same {name} as the result that is kept")
+    both = {}
+    for name in ("versions", "plan"):
+        both[name] = {**kept[name], **new[name]}
+        # What the kept result does not name, its rows have not used.
+        if any(both[name][each] != value for each, value in kept[name].items() if value is not None):
             raise ValueError(f"--update needs the same {name} as the result that is kept")
     rows = {**kept["rows"], **new["rows"]}
     ordered = {row.name: rows[row.name] for row in ROWS if row.name in rows}
-    return {**kept, "command": f"{kept['command']}; {new['command']}", "rows": ordered}
+    return {**kept, **both, "command": f"{kept['command']}; {new['command']}", "rows": ordered}
 
 
 def _run(arguments: list[str]) -> int:

@@ -28,6 +28,8 @@ class Job:
     """For runs that are measured by count."""
     rate: float = 0.0
     """For open loops: operations begun per second."""
+    lease: float = 0.0
+    """Of locks that are renewed, in seconds."""
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
@@ -44,11 +46,12 @@ class Sample:
     """The figures of one run. Those that a run does not know stay None."""
 
     ok: int
-    """Withdrawals that answered ok over the whole run, warm-up included: the books need them."""
+    """Withdrawals that answered ok over the whole run, warm-up included: the books need them.
+    In rows of locks, of which the books know nothing: locks taken and given back."""
     rate: float | None = None
-    """Withdrawals that answered ok per second of the measured window."""
+    """Of those, per second of the measured window."""
     cpu: float | None = None
-    """User and system time of the client's process per such withdrawal, in microseconds."""
+    """User and system time of the client's processes for each of those, in microseconds."""
     refused: int = 0
     """Other answers within the window: conflicts, busy locks."""
     p50: float | None = None
@@ -57,6 +60,17 @@ class Sample:
     bytes_per_operation: float | None = None
     growth: float | None = None
     """Of resident memory, in bytes."""
+    spread: float | None = None
+    """Turns of the busiest process, in those of the idlest."""
+    longest: float | None = None
+    """The longest wait, in medians of all waits."""
+    subscriptions: float | None = None
+    connections: float | None = None
+    """What the server has of this client at one moment."""
+    load: float | None = None
+    """Cores that the client's process keeps busy while its callers wait."""
+    batch: float | None = None
+    """Leases that one call renews."""
     others: float | None = None
     """Cores that processes of other people kept busy meanwhile."""
     extra: dict[str, Any] = dataclasses.field(default_factory=dict)

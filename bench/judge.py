@@ -9,9 +9,22 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from bench.job import Sample
     from bench.rounds import Plan
-    from bench.rows import Goal, Row
+    from bench.row import Goal, Row
 
-FIGURES: Final = ("rate", "cpu", "p50", "p99", "bytes_per_operation", "growth")
+FIGURES: Final = (
+    "rate",
+    "cpu",
+    "p50",
+    "p99",
+    "bytes_per_operation",
+    "growth",
+    "spread",
+    "longest",
+    "subscriptions",
+    "connections",
+    "load",
+    "batch",
+)
 
 
 def medians(samples: list[Sample]) -> dict[str, float]:

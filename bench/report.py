@@ -5,7 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 HALF = 0.5  # smaller ratios read better as 1/n
-TITLES = {"rate": "rate", "cpu": "client CPU", "p50": "p50", "p99": "p99"}
+TITLES = {
+    "rate": "rate",
+    "cpu": "client CPU",
+    "p50": "p50",
+    "p99": "p99",
+    "spread": "busiest ÷ idlest process",
+    "longest": "longest ÷ median wait",
+    "subscriptions": "subscriptions",
+    "connections": "connections",
+    "load": "processor",
+    "batch": "renewals a call",
+}
+OTHERS = ("spread", "longest", "subscriptions", "connections", "load", "batch")
 FLOOR = "a bare socket"
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
@@ -21,6 +33,10 @@ def _figure(name: str, value: float) -> str:
         return f"{value:.1f} µs"
     if name in ("p50", "p99"):
         return f"{value * 1e6:,.0f} µs"
+    if name == "load":
+        return f"{value:.1%} of a core"
+    if name in OTHERS:
+        return f"{value:,.4g}"
     return f"{value / 1024:,.2f} KiB"
 
 
@@ -29,7 +45,7 @@ def _bound(goal: dict[str, Any]) -> str:
     if goal["against"] is None:
         return f"{sign} {_figure(goal['figure'], goal['bound'])}"
     bound = goal["bound"]
-    text = f"1/{1 / bound:g}" if bound < HALF and not goal["at_least"] else f"{bound:g}"
+    text = f"1/{1 / bound:g}" if bound < HALF else f"{bound:g}"
     return f"{sign} {text}"
 
 
@@ -40,7 +56,8 @@ def _measured(goal: dict[str, Any], contestants: dict[str, Any]) -> str:
     if goal["against"] is None:
         return _figure(name, goal["measured"])
     ours, theirs = (_figure(name, contestants[who]["median"][name]) for who in (goal["who"], goal["against"]))
-    ratio = f"{goal['measured']:.2f}" if goal["at_least"] else _ratio(goal["measured"])
+    in_parts = not goal["at_least"] or goal["bound"] < HALF
+    ratio = _ratio(goal["measured"]) if in_parts else f"{goal['measured']:.2f}"
     return f"{ratio} ({ours} against {theirs})"
 
 
@@ -78,16 +95,17 @@ def above_the_floor(result: dict[str, Any]) -> str:
 
 def figures_table(result: dict[str, Any]) -> str:
     """Every contestant's own figures: medians of the rounds."""
-    lines = ["| measure | who | rate | client CPU | p50 / p99 | memory |", "|---|---|---|---|---|---|"]
+    lines = ["| measure | who | rate | client CPU | p50 / p99 | memory | other |", f"|{'---|' * 7}"]
     for row in result["rows"].values():
         for who, kept in row["contestants"].items():
             seen = kept["median"]
             plain = [_figure(name, seen[name]) if name in seen else "" for name in ("rate", "cpu")]
             late = [_figure(name, seen[name]) for name in ("p50", "p99") if name in seen]
             memory = [_figure(name, seen[name]) for name in ("bytes_per_operation", "growth") if name in seen]
-            cells = [row["title"], who, *plain, " / ".join(late), "".join(memory)]
+            others = [f"{TITLES[name]}: {_figure(name, seen[name])}" for name in OTHERS if name in seen]
+            cells = [row["title"], who, *plain, " / ".join(late), "".join(memory), "; ".join(others)]
             lines.append(f"| {' | '.join(cells)} |")
-        lines.extend(f"| {row['title']} | {who} | {why} | | | |" for who, why in row["missing"].items())
+        lines.extend(f"| {row['title']} | {who} | {why} | | | | |" for who, why in row["missing"].items())
     return "\n".join(lines)
 
 

@@ -24,7 +24,7 @@ from bench.job import Job, Sample
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bench.rows import Contestant, Row
+    from bench.row import Contestant, Row
     from redislock._server import PrivateServer
 
 TOP = Path(__file__).parents[1]
@@ -42,6 +42,10 @@ class Plan:
     """Of the open loop, calls per second."""
     in_flight: int = 20_000
     flat: int = 10_000_000
+    waiters: int = 1_000
+    leases: int = 10_000
+    lease: float = 30.0
+    """Of the locks that are renewed, in seconds."""
     unix: int = 0
     """1: over a unix socket. 0: over loopback TCP."""
     pin: int = 1
@@ -87,7 +91,6 @@ class Course:
 
     def _job(self, row: Row, contestant: Contestant) -> Job:
         plan = self._plan
-        counts = {"in-flight": plan.in_flight, "flat": plan.flat}
         return Job(
             family=contestant.family,
             kind=contestant.kind,
@@ -98,8 +101,9 @@ class Course:
             duration=plan.duration,
             users=contestant.users or row.users,
             accounts=row.accounts,
-            operations=counts.get(row.name, 0),
+            operations=getattr(plan, row.count) if row.count else 0,
             rate=plan.rate,
+            lease=plan.lease,
             options=contestant.options,
         )
 
@@ -114,7 +118,7 @@ class Course:
             others = ((now[1] - own[1]) - (now[2] - own[2])) / (now[0] - own[0])
             sample.others = max(0.0, round(others, 3))
         taken = work.taken(self._books, row.accounts)
-        if taken != sample.ok * work.AMOUNT:
+        if taken != (sample.ok * work.AMOUNT if row.books else 0):
             raise work.BooksError(
                 f"{row.name}, {contestant.name}: {sample.ok} withdrawals of {work.AMOUNT} "
                 f"answered ok, and {taken} has left the accounts"
@@ -138,7 +142,7 @@ class Course:
                 cwd=TOP,
                 stdout=subprocess.PIPE,
                 text=True,
-                timeout=job.warmup + job.duration + unhurried + PATIENCE,
+                timeout=job.warmup + job.duration + job.lease + unhurried + PATIENCE,
                 check=True,
             ).stdout
         finally:
@@ -171,6 +175,10 @@ def in_words(sample: Sample) -> str:
         words.append(f"{sample.bytes_per_operation:,.0f} bytes per operation")
     if sample.growth is not None:
         words.append(f"grew by {sample.growth / 1024:,.0f} KiB")
+    for name in ("spread", "longest", "subscriptions", "connections", "load", "batch"):
+        value = getattr(sample, name)
+        if value is not None:
+            words.append(f"{name} {value:,.4g}")
     if sample.others:
         words.append(f"others kept {sample.others:.2f} cores busy")
     return ", ".join(words)

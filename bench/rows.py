@@ -2,68 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-import importlib.util
 from typing import Any, Final
 
-from bench import redis_benchmark, report
-
-
-@dataclasses.dataclass(frozen=True)
-class Contestant:
-    """One way of doing a row's work."""
-
-    name: str
-    family: str
-    kind: str
-    options: dict[str, Any] = dataclasses.field(default_factory=dict)
-    needs: tuple[str, ...] = ()
-    """Modules that must be installed."""
-    accounts: int | None = None
-    users: int | None = None
-
-    def missing(self) -> str | None:
-        """Why it can't run here, with the way out; None if it can."""
-        for module in self.needs:
-            if importlib.util.find_spec(module) is None:
-                return f"{module} is not installed; get it with: pip install --group bench"
-        if self.family == "redis_benchmark" and redis_benchmark.find() is None:
-            return redis_benchmark.MISSING
-        return None
-
-
-@dataclasses.dataclass(frozen=True)
-class Goal:
-    """A bound on a figure of `who`, or on its ratio to that of `against`."""
-
-    figure: str
-    """rate, cpu, bytes_per_operation, growth: a field of Sample."""
-    bound: float
-    against: str | None = None
-    who: str = "redislock"
-
-    @property
-    def at_least(self) -> bool:
-        """More is better."""
-        return self.figure == "rate"
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """Contestants that take turns at the same work."""
-
-    name: str
-    title: str
-    """For a reader; the plan's figures are put into its braces."""
-    users: int
-    contestants: tuple[Contestant, ...]
-    goals: tuple[Goal, ...] = ()
-    accounts: int = 1
-    once: bool = False
-    """A long run, not repeated."""
-    together: bool = False
-    """Client and server on one core, where only one of them can ever have work."""
-
+from bench import report
+from bench.row import Contestant, Goal, Row
 
 SWARM: Final = "redislock swarm"
 NATIVE: Final = "native generator"
@@ -253,6 +195,7 @@ ROWS: Final = (
             Goal("bytes_per_operation", 3 * KIB, who="core"),
             Goal("bytes_per_operation", 3 * KIB, who="asyncio"),
         ),
+        count="in_flight",
     ),
     Row(
         "flat",
@@ -261,6 +204,7 @@ ROWS: Final = (
         (_memory("asyncio", "flat_asyncio"), _memory("native", "flat_native")),
         (Goal("growth", MIB, who="asyncio"), Goal("growth", MIB, who="native")),
         once=True,
+        count="flat",
     ),
     Row(
         "latency",
