@@ -22,6 +22,8 @@ PACKAGES: Final = (
     "gevent",
     "uvloop",
     "locust",
+    "python-redis-lock",
+    "pottery",
 )
 
 

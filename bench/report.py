@@ -65,7 +65,8 @@ def _subject(goal: dict[str, Any]) -> str:
     if goal["against"] is None:
         own = "" if goal["who"] == "redislock" else goal["who"]
         return f"{TITLES.get(goal['figure'], '')} {own}".strip() or goal["who"]
-    return f"{TITLES[goal['figure']]} ÷ {goal['against']}"
+    own = "" if goal["who"] == "redislock" else f" of {goal['who']}"
+    return f"{TITLES[goal['figure']]}{own} ÷ {goal['against']}"
 
 
 def goals_table(result: dict[str, Any]) -> str:

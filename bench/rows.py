@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from bench import report
+from bench import lock_rows, report
 from bench.row import Contestant, Goal, Row
 
 SWARM: Final = "redislock swarm"
@@ -213,4 +213,5 @@ ROWS: Final = (
         (_ours("latency"), _redis_py("latency"), _glide("latency")),
         (Goal("p50", 1, "redis-py"), Goal("p99", 1, "redis-py"), Goal("p99", 1, "GLIDE")),
     ),
+    *lock_rows.ROWS,
 )

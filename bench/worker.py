@@ -12,7 +12,7 @@ from bench.job import Job, Sample
 
 
 def _run(job: Job) -> Sample:
-    if job.kind == "gevent":
+    if job.kind == "gevent" or job.options.get("gevent"):
         from gevent import monkey
 
         monkey.patch_all()

@@ -35,16 +35,24 @@ def bench(*words):
 
 BRIEFLY = ["--quick", "--warmup", "0.05", "--duration", "0.1", "--in-flight", "500"]
 FLAT = ["--flat", "6400"]
+# The lease is long enough for a machine that pauses: a lock that is lost fails the run.
+LOCKS = ["--waiters", "20", "--leases", "50", "--lease", "3"]
 
 
 @pytest.mark.parametrize(
     "rows",
-    [["sync", "asyncio"], ["gevent", "lock", "locust", "swarm"], ["native", "in-flight", "flat", "latency"]],
+    [
+        ["sync", "asyncio"],
+        ["gevent", "lock", "locust", "swarm"],
+        ["native", "in-flight", "flat", "latency"],
+        ["lock-pairs", "lock-tasks", "lock-memory"],
+        ["lock-turns", "lock-waiting", "lock-renewal"],
+    ],
     ids=" ".join,
 )
 def test_every_kind_of_run_works_and_its_books_balance(rows, tmp_path):
     output = tmp_path / "result.json"
-    ran = bench(*BRIEFLY, *FLAT, "--output", str(output), "--only", *rows)
+    ran = bench(*BRIEFLY, *FLAT, *LOCKS, "--output", str(output), "--only", *rows)
     assert ran.returncode == 0, ran.stderr
     result = json.loads(output.read_text(encoding="utf-8"))
     assert set(result["rows"]) == set(rows)
@@ -74,6 +82,41 @@ def test_the_table_goes_between_the_marks_of_a_page(tmp_path):
     refused = bench("table", str(output), "--into", str(page))
     assert refused.returncode == 1
     assert "bench: the page must hold the lines" in refused.stderr
+
+
+def test_rows_are_put_into_a_result_of_the_same_plan(tmp_path):
+    output = tmp_path / "result.json"
+    words = [*BRIEFLY, "--output", str(output), "--update", "--only"]
+    assert bench(*words, "lock-memory").returncode == 0
+    # A result from before there were these contestants and counts.
+    older = json.loads(output.read_text(encoding="utf-8"))
+    del older["versions"]["pottery"], older["plan"]["waiters"]
+    output.write_text(json.dumps(older), encoding="utf-8")
+    assert bench(*words, "memory").returncode == 0
+    result = json.loads(output.read_text(encoding="utf-8"))
+    assert list(result["rows"]) == ["memory", "lock-memory"]
+    assert "pottery" in result["versions"]
+    assert "waiters" in result["plan"]
+    refused = bench(*words, "memory", "--rounds", "2")
+    assert refused.returncode == 1
+    assert "--update needs the same plan" in refused.stderr
+
+
+def test_turns_that_overlapped_are_a_failure():
+    """A lock that lets two in at once is found out."""
+    planted = (
+        "import contextlib\n"
+        "from bench import lock_makers, lock_turns\n"
+        "from bench.job import Job\n"
+        "lock_makers.blocking = lambda job: contextlib.nullcontext(lambda name: lock_turns._NoLock())\n"
+        "job = Job('lock_turns', 'turns', '', 0, None, 0.05, 0.2, users=4)\n"
+        "lock_turns.run_turns(job)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", planted], cwd=TOP, capture_output=True, text=True, timeout=110, check=False
+    )
+    assert ran.returncode == 1
+    assert "two processes held the lock at once" in ran.stderr
 
 
 def test_a_result_names_no_machine(tmp_path):
