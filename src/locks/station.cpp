@@ -296,7 +296,7 @@ void station::keep(const std::shared_ptr<hold>& which, bool renew, nanos until) 
         own.renew = renew;
         own.until = until;
         schedule(own, renew ? next_renewal(*which) : which->deadline());
-        earlier = !due_.empty() && due_.begin()->second == which.get();
+        earlier = own.next < armed_for_;
     }
     if (earlier) reactor_->loop().poller().wake_handle()->wake();
 }
@@ -331,7 +331,7 @@ void station::reschedule(const hold& which) {
         const auto found = charges_.find(&which);
         if (found == charges_.end() || found->second.under_way) return;
         schedule(found->second, found->second.renew ? next_renewal(which) : which.deadline());
-        earlier = due_.begin()->second == &which;
+        earlier = found->second.next < armed_for_;
     }
     if (earlier) reactor_->loop().poller().wake_handle()->wake();
 }
@@ -353,6 +353,7 @@ void station::arm_renewal() {
     {
         const std::scoped_lock lock(mutex_);
         if (!due_.empty()) next = due_.begin()->first;
+        armed_for_ = next;
     }
     if (next == never) renew_alarm_.cancel();
     else reactor_->loop().timers().arm(renew_alarm_, next);

@@ -118,6 +118,7 @@ private:
     std::unordered_map<std::string, line> lines_;
     std::unordered_map<const hold*, charge> charges_;
     std::set<std::pair<nanos, const hold*>> due_;
+    nanos armed_for_ = never;  // only what is due before that has to wake the thread
     std::vector<std::shared_ptr<hold>> unclaimed_;
 };
 
