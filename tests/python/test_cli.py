@@ -386,7 +386,19 @@ def test_version():
     assert info["compiler"] in said
 
 
-COMMANDS = ["serve", "health", "init", "balance", "deposit", "withdraw", "history", "delete", "compare"]
+COMMANDS = [
+    "serve",
+    "health",
+    "init",
+    "balance",
+    "deposit",
+    "withdraw",
+    "history",
+    "delete",
+    "compare",
+    "locks",
+    "unlock",
+]
 
 
 def test_help_lists_every_command():

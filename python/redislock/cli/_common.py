@@ -166,3 +166,17 @@ def in_words(seconds: float) -> str:
         if seconds < limit:
             return f"{seconds * factor:.3g} {unit}"
     return f"{seconds:.3g} s"
+
+
+def in_brief(seconds: float) -> str:
+    """Return a duration in a few characters, for a column."""
+    if seconds < 9.95:  # noqa: PLR2004 - below "10 s"
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 2:  # noqa: PLR2004 - seconds are easier to compare
+        return f"{minutes * 60 + rest} s"
+    hours, minutes = divmod(minutes, 60)
+    if not hours:
+        return f"{minutes} min {rest:02} s"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if days else f"{hours} h {minutes:02} min"
