@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,7 @@ def written(folder, heading):
 def test_each_heading_has_one_snippet_and_a_test_here():
     assert len(SNIPPETS) == len(blocks(README, "python"))
     tested = {"Threads", "asyncio, with FastAPI", "gevent", "Locust", "pytest", "pytest, under load"}
-    assert set(SNIPPETS) == tested | {"When the connection breaks"}
+    assert set(SNIPPETS) == tested | {"When the connection breaks", "Locks"}
 
 
 def test_snippets_are_short():
@@ -171,6 +172,11 @@ def test_snippets_about_testing_run(run, tmp_path):
 def test_when_the_connection_breaks(run, tmp_path):
     said = run(sys.executable, written(tmp_path, "When the connection breaks"))
     assert said.startswith("Result(status='ok', balance=97,")
+
+
+def test_locks(run, tmp_path):
+    promised = re.search(r"# (\d+ lines, none lost)", SNIPPETS["Locks"])[1]
+    assert run(sys.executable, written(tmp_path, "Locks")) == f"{promised}\n"
 
 
 def test_the_shell_session(run):
@@ -276,6 +282,38 @@ def test_the_acl_of_the_guarantees_suffices_for_comparisons_too(server, monkeypa
             assert report.statuses["ok"]
             assert _race.run(server.url, strategy=strategy, **who).sold == 2
         assert other.keys("redislock:load-*") + other.keys("redislock:race-*") == []
+
+
+def test_the_acl_of_the_guarantees_suffices_for_locks(server):
+    redis = pytest.importorskip("redis")
+    (rule,) = re.findall(r"^ACL SETUSER worker .*$", GUARANTEES, re.MULTILINE)
+    with redis.Redis.from_url(server.url) as other:
+        other.execute_command(*rule.split())
+    with Client(server.url, username="worker", password="secret") as client:
+
+        def held_in_turn(make):
+            def take():
+                with make() as lock:
+                    assert lock.fence
+                    lock.extend(1)
+                    time.sleep(0.05)  # so that the others wait in line
+
+            with ThreadPoolExecutor(3) as threads:
+                list(threads.map(lambda _: take(), range(3)))
+
+        held_in_turn(lambda: client.lock("stock:lamp"))
+        held_in_turn(lambda: client.lock("stock:desk", timeout=1))
+        held_in_turn(lambda: client.semaphore("stock:places", 1))
+        held_in_turn(lambda: client.rw_lock("stock:list").write())
+        held_in_turn(lambda: client.multi_lock(["stock:chair", "stock:lamp"]))
+    url = server.url.replace("://", "://worker:secret@")
+    listed = subprocess.run(
+        [sys.executable, "-m", "redislock", "locks", "--url", url],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert listed.returncode == 0, listed.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
