@@ -19,8 +19,13 @@ if kind == 'm' and #KEYS == 6 then  -- the common case, before anything else is 
     local time = redis.call('TIME')
     local last = tonumber(redis.call('GET', KEYS[5]) or 0) or 0
     local fence = string.format('%.0f', math.max(last + 1, time[1] * 1000000 + time[2]))
-    redis.call('SET', KEYS[5], fence, 'PX', 86400000)
-    if lease == 0 then redis.call('SET', KEYS[1], token) else redis.call('SET', KEYS[1], token, 'PX', ARGV[2]) end
+    if lease == 0 then
+      redis.call('SET', KEYS[5], fence)
+      redis.call('SET', KEYS[1], token)
+    else
+      redis.call('SET', KEYS[5], fence, 'PX', string.format('%.0f', math.max(lease, 86400000)))
+      redis.call('SET', KEYS[1], token, 'PX', ARGV[2])
+    end
     return 'held ' .. fence
   end
   if holder and holder ~= token and not waiting then return 'busy' end

@@ -13,7 +13,7 @@ local handed_lease = 300   -- ms in which a lock that was handed over must be cl
 local alive_within = 750   -- ms since a process last said that it waits
 local forgotten_after = 3000  -- then its waiters leave the line; they come back with their tickets
 local edges_live = 3500    -- longer, so that whose edges were lost is asked to get in line again
-local fence_lives = 86400000
+local fence_lives = 86400000  -- ms at least, and as long as the lease: by it a lock is listed
 
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
@@ -84,10 +84,11 @@ end
 
 -- The larger of the last one plus one and the server's time, so that it grows also after the key
 -- was lost, and after a failover that took longer than the clocks differ.
-local function next_fence(lock)
+local function next_fence(lock, lease)
   local last = tonumber(redis.call('GET', lock.fence) or 0) or 0
   local fence = integer(math.max(last + 1, now_us))
-  redis.call('SET', lock.fence, fence, 'PX', fence_lives)
+  if lease == 0 then redis.call('SET', lock.fence, fence)
+  else redis.call('SET', lock.fence, fence, 'PX', integer(math.max(lease, fence_lives))) end
   return fence
 end
 
@@ -106,7 +107,12 @@ end
 
 local function keep_for(lock, kind, token, lease)
   if kind == 'm' then
-    if lease == 0 then redis.call('PERSIST', lock.name) else redis.call('PEXPIRE', lock.name, lease) end
+    if lease == 0 then
+      redis.call('PERSIST', lock.name)
+      redis.call('PERSIST', lock.fence)
+    else
+      redis.call('PEXPIRE', lock.name, lease)
+    end
   else
     redis.call('ZADD', lock.name, 'XX', lease == 0 and 'inf' or integer(now + lease), token)
     outlive(lock, lease)
@@ -114,7 +120,7 @@ local function keep_for(lock, kind, token, lease)
 end
 
 local function take(lock, kind, token, lease)
-  local fence = next_fence(lock)
+  local fence = next_fence(lock, lease)
   if kind == 'm' then
     if lease == 0 then redis.call('SET', lock.name, token)
     else redis.call('SET', lock.name, token, 'PX', integer(lease)) end

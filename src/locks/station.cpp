@@ -96,7 +96,8 @@ private:
             asked_.push_back({lease, since, std::to_string(lease / millisecond)});
             const auto& own = asked_.back();
             for (const auto& lock : each->what.locks) {
-                keys.insert(keys.end(), {lock.name, lock.holders});
+                const bool mutex = each->what.how == kind::mutex;
+                keys.insert(keys.end(), {lock.name, mutex ? lock.fence : lock.holders});
                 arguments.insert(arguments.end(), {letter_of(each->what.how), each->token, own.milliseconds});
             }
         }
