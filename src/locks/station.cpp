@@ -161,7 +161,7 @@ std::uint64_t station::enlist(std::shared_ptr<engine::signal> who, const std::ve
     std::uint64_t number = 0;
     {
         const std::scoped_lock lock(mutex_);
-        first = waiters_.empty();
+        first = waiters_.empty() && !refreshing_;
         // Unique within the process, since all its stations may hear the same channel.
         static std::atomic<std::uint64_t> last = 0;
         number = ++last;
@@ -201,6 +201,7 @@ void station::on_wake() {
     {
         const std::scoped_lock lock(mutex_);
         waiting = !waiters_.empty();
+        refreshing_ = refreshing_ || waiting;
         unclaimed.swap(unclaimed_);
     }
     for (auto& each : unclaimed) reactor_->submit(std::make_shared<give_back_request>(std::move(each)));
@@ -252,7 +253,8 @@ void station::refresh() {
     std::vector<lock_keys> lines;
     {
         const std::scoped_lock lock(mutex_);
-        if (waiters_.empty()) return;  // the next one to come wakes us
+        refreshing_ = !waiters_.empty();
+        if (!refreshing_) return;  // the next one to come wakes us
         lines.reserve(lines_.size());
         for (const auto& [name, each] : lines_) lines.push_back(each.keys);
     }

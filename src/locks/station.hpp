@@ -116,6 +116,7 @@ private:
     std::mutex mutex_;  // of all below
     std::unordered_map<std::uint64_t, waiter> waiters_;
     std::unordered_map<std::string, line> lines_;
+    bool refreshing_ = false;  // it listens, and the alarm is set: a waiter need not wake the thread
     std::unordered_map<const hold*, charge> charges_;
     std::set<std::pair<nanos, const hold*>> due_;
     nanos armed_for_ = never;  // only what is due before that has to wake the thread
