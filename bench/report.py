@@ -90,7 +90,9 @@ def above_the_floor(result: dict[str, Any]) -> str:
         floor = cpu.pop(FLOOR, None)
         if floor is not None:
             added = ", ".join(f"{who} {each - floor:.1f}" for who, each in cpu.items())
-            lines.append(f"- {row['title']}: a bare socket takes {floor:.1f} µs a call; above that: {added}.")
+            lines.append(
+                f"- {row['title']}: a bare socket takes {floor:.1f} µs each time; above that: {added}."
+            )
     return "\n".join(lines)
 
 
