@@ -21,7 +21,8 @@ inline constexpr nanos no_lease = 0;
 class hold {
 public:
     /// `asked_at`: when the request that took it was sent, on the monotonic clock.
-    hold(target what, std::string token, std::vector<std::int64_t> fences, nanos asked_at, nanos lease);
+    hold(target own, std::string own_token, std::vector<std::int64_t> own_fences, nanos asked_at,
+         nanos lease);
     hold(const hold&) = delete;
     hold& operator=(const hold&) = delete;
 

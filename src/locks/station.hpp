@@ -91,7 +91,7 @@ private:
     void on_wake() override;
     void tell_all(const std::string& word);
     void tell(std::uint64_t number, std::string word);
-    void tell_line(const std::string& lock, const std::string& word);
+    void tell_line(const std::string& which, const std::string& word);
     void join_line(const lock_keys& which);
     void leave_line(const std::string& lock);
 

@@ -12,7 +12,7 @@ namespace redislock::locks {
 
 /// The six keys of one lock, all in one slot: what queue.lua says of them.
 struct lock_keys {
-    explicit lock_keys(std::string_view name);
+    explicit lock_keys(std::string_view own);
 
     std::string name;
     std::string queue;
