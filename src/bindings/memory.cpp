@@ -21,7 +21,7 @@ py::object to_value(const wire::reply& said) {
     }
     py::list values;
     for (const auto& each : said.items) values.append(to_value(each));
-    return std::move(values);
+    return values;
 }
 
 py::object execute(memory::session& by, const py::list& words) {

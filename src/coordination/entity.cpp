@@ -1,6 +1,7 @@
 #include "coordination/entity.hpp"
 
 #include <array>
+#include <optional>
 #include <utility>
 
 #include "coordination/scripts.hpp"
@@ -52,18 +53,19 @@ result<written> decode_written(const wire::reply& said, const std::string& key) 
     return ended;
 }
 
-// After a write whose answer was lost, only what the server knows of that very write may be told.
-result<written> settle(const engine::context& with, result<written> ended) {
-    if (!with.in_doubt) return ended;
+// After a write whose answer was lost, only what the server knows of that very write may be told: what
+// to say instead, if anything.
+std::optional<error> doubt(const engine::context& with, const result<written>& ended) {
+    if (!with.in_doubt) return std::nullopt;
     if (ended) {
-        if (ended->applied || ended->certain) return ended;
-        return {errc::outcome_unknown,
-                "the write was sent and never answered, and when it was repeated others had written too "
-                "much since to tell: it may or may not have been applied"};
+        if (ended->applied || ended->certain) return std::nullopt;
+        return error{errc::outcome_unknown,
+                     "the write was sent and never answered, and when it was repeated others had written too "
+                     "much since to tell: it may or may not have been applied"};
     }
-    if (ended.error().code == errc::outcome_unknown) return ended;
-    return {errc::outcome_unknown, "the write was sent and never answered, and repeating it failed (" +
-                                       ended.error().message + "): it may or may not have been applied"};
+    if (ended.error().code == errc::outcome_unknown) return std::nullopt;
+    return error{errc::outcome_unknown, "the write was sent and never answered, and repeating it failed (" +
+                                            ended.error().message + "): it may or may not have been applied"};
 }
 
 engine::task<result<written>> attempt(engine::context& with, const entity_write& asked) {
@@ -110,7 +112,8 @@ engine::task<result<versioned>> read_entity(engine::context& with, const std::st
 engine::task<result<written>> write_entity(engine::context& with, const entity_write& asked) {
     auto ended = co_await attempt(with, asked);
     if (ended && ended->applied && !asked.deletes) ended->latest.etag = asked.token;
-    co_return settle(with, std::move(ended));
+    if (auto instead = doubt(with, ended)) co_return std::move(*instead);
+    co_return ended;
 }
 
 }  // namespace redislock::coordination
