@@ -11,9 +11,9 @@ namespace {
 
 constexpr int deepest = 128;  // a client's limit is lower
 
-// An error or a status is one line.
+// An error or a status is one line, and read as C does, up to the first NUL.
 std::string one_line(std::string_view text) {
-    std::string line(text);
+    std::string line(text.substr(0, text.find('\0')));
     for (char& each : line) {
         if (each == '\r' || each == '\n') each = ' ';
     }

@@ -11,7 +11,7 @@ import socket
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from redislock import _core
@@ -217,6 +217,8 @@ literals = st.recursive(
 def test_lua_values_become_replies_as_on_a_server(both):
     @COMPARED
     @given(literals)
+    @example("{err = 'a\\0b\\r\\n'}")
+    @example("{ok = 'a\\0b\\r\\n'}")
     def compare(literal):
         for body in (f"return {literal}", f"return tostring(type({literal}))"):
             real, memory = (plain(each.execute("EVAL", body, "0")) for each in both)
