@@ -5,9 +5,8 @@ Made by `Client.rate_limit` and `redislock.asyncio.Client.rate_limit`.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
 from redislock import _core
 
@@ -25,8 +24,7 @@ R = TypeVar("R")
 _MICROSECONDS = 1e6  # of a second
 
 
-@dataclasses.dataclass(frozen=True)
-class RateLimitResult:
+class RateLimitResult(NamedTuple):
     """What a rate limit said. True where it was allowed. Times are seconds."""
 
     allowed: bool

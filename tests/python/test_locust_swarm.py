@@ -160,7 +160,7 @@ def test_a_server_that_stalls_delays_neither_locust_nor_its_end_for_ever(start_s
         while (balance_of(server, user) or START) > START - 3000 and time.monotonic() < give_up:
             time.sleep(0.05)
         os.kill(server.pid, signal.SIGSTOP)
-        time.sleep(6)
+        time.sleep(3)  # longer than the client waits, and over when the books are read
         os.kill(server.pid, signal.SIGCONT)
 
     staller = threading.Thread(target=stall)

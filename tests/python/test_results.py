@@ -227,6 +227,11 @@ def test_errors_are_one_tree_with_builtins_in_it():
         redislock.IdempotencyMismatchError: (ValueError,),
         redislock.OperationCancelledError: (),
         redislock.ClosedError: (RuntimeError,),
+        redislock.ConcurrencyError: (),
+        redislock.LockError: (ValueError,),
+        redislock.LockNotOwnedError: (redislock.LockError,),
+        redislock.LockLostError: (redislock.LockNotOwnedError,),
+        redislock.DeadlockError: (redislock.LockError,),
     }
     for error, wanted in bases.items():
         assert issubclass(error, (redislock.Error, *wanted)), error
