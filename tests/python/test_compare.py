@@ -346,6 +346,21 @@ def test_a_server_that_dies_in_the_middle_is_a_fault(start_server, tmp_path):
     assert "naive" in read(out)["strategies"]
 
 
+def test_a_loss_comes_before_a_server_that_dies(start_server, user):
+    server = start_server(port=0)
+    killer = threading.Timer(1.2, server.kill)
+    with redis.Redis.from_url(server.url, decode_responses=True) as raw, thief(raw, user):
+        killer.start()
+        done = compare(
+            *("--url", server.url, "--strategies", "lua,watch", "--duration", "0.8", "--warmup", "0"),
+            *("--timeout", "0.5", "--balance", "1000000000"),
+        )
+    killer.join()
+    assert done.exit_code == 1, done.output
+    assert "lost 1" in done.stdout
+    assert done.stderr.startswith("redislock: "), done.output
+
+
 # ---- signals
 
 

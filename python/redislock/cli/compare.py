@@ -99,9 +99,12 @@ def compare(
             scores.say("ended early by Ctrl-C")
         scores.tell_rulings(record.rulings)
         written = _write(given, _record.as_dict(target, asked, settings, record, url), asked, record)
+    code = _exit_code(record) or (0 if written else USAGE)
     if record.failure is not None:
-        raise record.failure
-    if code := _exit_code(record) or (0 if written else USAGE):
+        if code != REFUSED:
+            raise record.failure
+        tell(str(record.failure))  # what was lost before weighs more
+    if code:
         raise typer.Exit(code)
 
 
