@@ -161,7 +161,8 @@ void thread_driver::lead_once(std::unique_lock<std::mutex>& lock, const operatio
 // has been too short for a while it is seldom tried: the server is far away, or what is waited for is
 // not its answer.
 bool thread_driver::answered_at_once(nanos timeout) {
-    if (luck_ < 0 && ++luck_ < 0) return false;
+    if (luck_ < 0) ++luck_;
+    if (luck_ < 0) return false;
     auto& poller = reactor_->loop().poller();
     const nanos until = monotonic_now() + std::min(timeout, a_moment);
     do {

@@ -65,11 +65,11 @@ public:
         return core_->has_work();
     }
 
+    void on_event(bool /*readable*/, bool /*writable*/) override {}  // the next round looks at all
+
     std::size_t finished = 0;
 
 private:
-    void on_event(bool /*readable*/, bool /*writable*/) override {}  // the next round looks at all
-
     poller& outer_;
     std::unique_ptr<reactor> core_;
     poller::token token_ = 0;
