@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <utility>
 
+#include "locks/calls.hpp"
 #include "locks/scripts.hpp"
 #include "wire/server_error.hpp"
 
@@ -18,24 +18,7 @@ constexpr nanos longest_silence = 20 * second;
 constexpr nanos subscribing_patience = 1 * second;
 constexpr nanos renewal_patience = 500 * millisecond;
 
-using views = std::vector<std::string_view>;
-
-views all_keys(const target& what) {
-    views keys;
-    keys.reserve(what.locks.size() * 6);
-    for (const auto& each : what.locks) {
-        keys.insert(keys.end(), {each.name, each.queue, each.waiters, each.alive, each.fence, each.holders});
-    }
-    return keys;
-}
-
 std::string_view flag(bool on) noexcept { return on ? "1" : "0"; }
-
-std::int64_t to_number(std::string_view text) noexcept {
-    std::int64_t value = 0;
-    std::from_chars(text.data(), text.data() + text.size(), value);
-    return value;
-}
 
 std::vector<std::int64_t> to_fences(std::string_view text) {
     std::vector<std::int64_t> fences;
@@ -51,11 +34,6 @@ error unreadable(const wire::reply& said) {
     return {errc::protocol, "a script of locks answered '" + said.text + "', which is not known"};
 }
 
-void fill_release(engine::unit& to, const target& what, std::string_view token) {
-    to.policy = engine::resend::token;
-    to.evalsha(scripts::release, all_keys(what), std::array<std::string_view, 2>{token, letter_of(what.how)});
-}
-
 // Leaves the line, or gives back what was taken, whenever the caller leaves without it. It goes out
 // behind the request that it undoes and does not wait for the caller.
 class leave_on_exit {
@@ -67,7 +45,7 @@ public:
     ~leave_on_exit() {
         if (!earlier_) return;
         auto slot = with_.make_slot();
-        fill_release(slot->request, what_, token_);
+        call_release(slot->request, what_, token_);
         slot->request.use_eval();  // nobody may be there to repeat it where the script is not known
         with_.detach(std::move(slot), cleanup_patience, earlier_.get());
     }
@@ -142,7 +120,7 @@ void attempt::fill_acquire(engine::unit& to) const {
                                                      number,
                                                      ticket_,
                                                      what_.packed_names};
-    to.evalsha(scripts::acquire, all_keys(what_), arguments);
+    to.evalsha(scripts::acquire, all_keys(what_.locks), arguments);
 }
 
 result<done> attempt::take_answer(const wire::reply& said) {
@@ -196,7 +174,7 @@ engine::task<result<done>> attempt::claim() {
     auto slot = with_.make_slot();
     slot->request.policy = engine::resend::token;
     const std::array<std::string_view, 4> arguments{token_, lease_, letter_of(what_.how), channel_};
-    slot->request.evalsha(scripts::claim, all_keys(what_), arguments);
+    slot->request.evalsha(scripts::claim, all_keys(what_.locks), arguments);
     asked_at_ = with_.loop().now();
     guard_.arm(slot);
     auto said = co_await with_.send(slot);
@@ -216,7 +194,7 @@ engine::task<result<done>> attempt::claim() {
 engine::task<result<done>> attempt::leave() {
     with_.allow(rules_.round_trip);
     auto slot = with_.make_slot();
-    fill_release(slot->request, what_, token_);
+    call_release(slot->request, what_, token_);
     auto said = co_await with_.send(std::move(slot));
     if (!said) co_return std::move(said.error());
     guard_.disarm();
@@ -320,7 +298,7 @@ engine::task<result<bool>> release(engine::context& with, access& keepers, hold&
         }
     }
     auto slot = with.make_slot();
-    fill_release(slot->request, which.what, which.token);
+    call_release(slot->request, which.what, which.token);
     auto said = co_await with.send(slot);
     if (!said) co_return std::move(said.error());
     const auto& answer = (*said)[0];
@@ -334,7 +312,7 @@ engine::task<result<bool>> release(engine::context& with, access& keepers, hold&
 
 engine::task<result<bool>> release(engine::context& with, const target& what, const std::string& token) {
     auto slot = with.make_slot();
-    fill_release(slot->request, what, token);
+    call_release(slot->request, what, token);
     auto said = co_await with.send(std::move(slot));
     if (!said) co_return std::move(said.error());
     const auto& answer = (*said)[0];
@@ -344,7 +322,7 @@ engine::task<result<bool>> release(engine::context& with, const target& what, co
 
 engine::task<result<bool>> extend(engine::context& with, const target& what, const std::string& token,
                                   nanos lease, bool adding) {
-    views keys;
+    std::vector<std::string_view> keys;
     for (const auto& each : what.locks) keys.insert(keys.end(), {each.name, each.holders});
     const auto wanted = std::to_string(lease / millisecond);
     const std::array<std::string_view, 4> arguments{token, letter_of(what.how), wanted, flag(adding)};

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <set>
 #include <span>
 #include <string_view>
 
+#include "locks/calls.hpp"
 #include "locks/scripts.hpp"
 #include "locks/target.hpp"
 #include "wire/server_error.hpp"
@@ -16,12 +16,6 @@ namespace {
 
 constexpr std::int64_t keys_a_step = 1000;
 constexpr std::size_t locks_a_step = 50;
-
-std::int64_t to_number(std::string_view text) noexcept {
-    std::int64_t value = 0;
-    std::from_chars(text.data(), text.data() + text.size(), value);
-    return value;
-}
 
 std::string_view next_word(std::string_view& text) noexcept {
     const auto end = std::min(text.find(' '), text.size());
@@ -96,14 +90,10 @@ engine::task<result<std::vector<seen_lock>>> list(engine::context& with, std::ve
     std::vector<seen_lock> locks;
     for (std::size_t from = 0; from < names.size(); from += locks_a_step) {
         const auto some = std::span(names).subspan(from, std::min(locks_a_step, names.size() - from));
-        std::vector<std::string> keys;
-        for (const auto& name : some) {
-            const lock_keys own(name);
-            keys.insert(keys.end(), {own.name, own.queue, own.waiters, own.alive, own.fence, own.holders});
-        }
+        const std::vector<lock_keys> looked_at(some.begin(), some.end());
         auto slot = with.make_slot();
         slot->request.policy = engine::resend::read;
-        slot->request.evalsha(scripts::inspect, keys, std::array<std::string_view, 0>{});
+        slot->request.evalsha(scripts::inspect, all_keys(looked_at), std::array<std::string_view, 0>{});
         auto said = co_await with.send(std::move(slot));
         if (!said) co_return std::move(said.error());
         const auto& page = (*said)[0];

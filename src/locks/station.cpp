@@ -6,6 +6,7 @@
 #include <span>
 
 #include "engine/operation.hpp"
+#include "locks/calls.hpp"
 #include "locks/identity.hpp"
 #include "locks/scripts.hpp"
 
@@ -38,16 +39,10 @@ public:
 
 private:
     engine::task<result<std::vector<wire::reply>>> body(engine::context& with) override {
-        std::vector<std::string_view> keys;
-        keys.reserve(lines_.size() * 6);
-        for (const auto& each : lines_) {
-            keys.insert(keys.end(),
-                        {each.name, each.queue, each.waiters, each.alive, each.fence, each.holders});
-        }
         auto slot = with.make_slot();
         slot->request.policy = engine::resend::token;
         const std::array<std::string_view, 2> arguments{from_.channel_, from_.waits_};
-        slot->request.evalsha(scripts::refresh, keys, arguments);
+        slot->request.evalsha(scripts::refresh, all_keys(lines_), arguments);
         auto said = co_await with.send(std::move(slot));
         if (!said) co_return std::move(said.error());
         const auto& answer = (*said)[0];
@@ -125,15 +120,8 @@ public:
 
 private:
     engine::task<result<done>> body(engine::context& with) override {
-        std::vector<std::string_view> keys;
-        for (const auto& each : which_->what.locks) {
-            keys.insert(keys.end(),
-                        {each.name, each.queue, each.waiters, each.alive, each.fence, each.holders});
-        }
         auto slot = with.make_slot();
-        slot->request.policy = engine::resend::token;
-        const std::array<std::string_view, 2> arguments{which_->token, letter_of(which_->what.how)};
-        slot->request.evalsha(scripts::release, keys, arguments);
+        call_release(slot->request, which_->what, which_->token);
         auto said = co_await with.send(std::move(slot));
         if (!said) co_return std::move(said.error());  // its lease ends it
         co_return done{};

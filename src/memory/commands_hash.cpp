@@ -16,12 +16,6 @@ hash_table& make_if_missing(call& which, hash_table* held) {
     return held != nullptr ? *held : which.server.keys.make<hash_table>(which.word(1));
 }
 
-// An empty hash is none.
-void settle(call& which, const hash_table& left) {
-    if (left.empty()) which.server.keys.erase(which.word(1));
-    else which.server.keys.touch(which.word(1));
-}
-
 }  // namespace
 
 wire::reply run_hset(call& which) {
@@ -70,20 +64,7 @@ wire::reply run_hgetall(call& which) {
     return said;
 }
 
-wire::reply run_hdel(call& which) {
-    const auto held = value_at<hash_table>(which);
-    if (!held) return make_failure(wrong_type);
-    if (*held == nullptr) return make_integer(0);
-    std::int64_t removed = 0;
-    for (std::size_t i = 2; i < which.words.size(); ++i) {
-        const auto found = (*held)->find(which.word(i));
-        if (found == (*held)->end()) continue;
-        (*held)->erase(found);
-        ++removed;
-    }
-    if (removed > 0) settle(which, **held);
-    return make_integer(removed);
-}
+wire::reply run_hdel(call& which) { return remove_each<hash_table>(which); }
 
 wire::reply run_hlen(call& which) {
     const auto held = value_at<hash_table>(which);

@@ -98,11 +98,6 @@ wire::reply add(call& which, const add_options& options, std::span<const std::st
 
 }  // namespace
 
-void settle(call& which, const sorted_set& left) {
-    if (left.size() == 0) which.server.keys.erase(which.word(1));
-    else which.server.keys.touch(which.word(1));
-}
-
 wire::reply run_zadd(call& which) {
     add_options options;
     std::size_t first = 2;
@@ -123,20 +118,7 @@ wire::reply run_zincrby(call& which) {
     return add(which, options, std::span(which.words).subspan(2));
 }
 
-wire::reply run_zrem(call& which) {
-    const auto held = value_at<sorted_set>(which);
-    if (!held) return make_failure(wrong_type);
-    if (*held == nullptr) return make_integer(0);
-    std::int64_t removed = 0;
-    for (std::size_t i = 2; i < which.words.size(); ++i) {
-        const auto found = (*held)->find(which.word(i));
-        if (found == (*held)->end()) continue;
-        (*held)->erase(found);
-        ++removed;
-    }
-    if (removed > 0) settle(which, **held);
-    return make_integer(removed);
-}
+wire::reply run_zrem(call& which) { return remove_each<sorted_set>(which); }
 
 wire::reply run_zscore(call& which) {
     const auto held = value_at<sorted_set>(which);

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "memory/commands.hpp"
+#include "memory/replies.hpp"
 
 namespace redislock::memory {
 
@@ -14,6 +15,30 @@ std::optional<Value*> value_at(call& which) {
     if (found == nullptr) return nullptr;
     if (found->as<Value>() == nullptr) return std::nullopt;
     return found->as<Value>();
+}
+
+/// After something was taken out of what the command's key holds: an empty value is none.
+template <class Value>
+void settle(call& which, const Value& left) {
+    if (left.size() == 0) which.server.keys.erase(which.word(1));
+    else which.server.keys.touch(which.word(1));
+}
+
+/// HDEL and ZREM: takes out each of the words behind the key, and tells how many there were.
+template <class Value>
+wire::reply remove_each(call& which) {
+    const auto held = value_at<Value>(which);
+    if (!held) return make_failure(wrong_type);
+    if (*held == nullptr) return make_integer(0);
+    std::int64_t removed = 0;
+    for (std::size_t i = 2; i < which.words.size(); ++i) {
+        const auto found = (*held)->find(which.word(i));
+        if (found == (*held)->end()) continue;
+        (*held)->erase(found);
+        ++removed;
+    }
+    if (removed > 0) settle(which, **held);
+    return make_integer(removed);
 }
 
 // commands_text.cpp

@@ -20,7 +20,4 @@ std::optional<score_bound> parse_bound(std::string_view text);
 /// Appends a member; with its score either behind it or, as protocol 3 wants it, in a pair.
 void append_member(wire::reply& said, const sorted_set::place& which, bool with_score, bool nested);
 
-/// After members were removed: an empty set is none.
-void settle(call& which, const sorted_set& left);
-
 }  // namespace redislock::memory
