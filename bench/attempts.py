@@ -15,13 +15,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import datetime as dt
-import json
 import statistics
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bench import machine, report, work
+from bench import machine, store, work
 from bench.rounds import Course, Plan
 from bench.row import Contestant, Row
 
@@ -155,12 +154,9 @@ def _run(arguments: list[str]) -> int:
     if min(plan.rounds, plan.duration, *options.users) <= 0:
         raise ValueError("rounds, duration and users must be positive")
     result, failed = _measure(options.users, plan, " ".join(["python -m bench.attempts", *arguments]))
-    target = options.output
-    if target is None and not options.quick:
-        target = RESULTS / f"{result['date']}.json"
+    target = store.place_of(result["date"], options.output, RESULTS, quick=options.quick)
     if target is not None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        store.write(target, result)
         _say(f"kept in {target}")
     print(table(result))
     for each in (bad := below_half(result)):
@@ -168,27 +164,14 @@ def _run(arguments: list[str]) -> int:
     return 1 if failed or bad else 0
 
 
-def _table(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.attempts table")
-    parser.add_argument("file", nargs="?", type=Path, help="default: the newest result")
-    parser.add_argument("--into", type=Path, help="put it into this page")
-    options = parser.parse_args(arguments)
-    file = options.file or max(RESULTS.glob("*.json"), default=None)
-    if file is None:
-        raise ValueError("no result yet: run python -m bench.attempts")
-    text = table(json.loads(file.read_text(encoding="utf-8")))
-    if options.into is None:
-        print(text)
-        return 0
-    page = options.into.read_text(encoding="utf-8")
-    options.into.write_text(report.put_into(page, text), encoding="utf-8")
-    return 0
+def _show(arguments: list[str]) -> int:
+    return store.show("python -m bench.attempts", RESULTS, arguments, table, table)
 
 
 def main(words: list[str]) -> int:
     """Run the command line and return its exit code."""
     try:
-        return _table(words[1:]) if words[:1] == ["table"] else _run(words)
+        return _show(words[1:]) if words[:1] == ["table"] else _run(words)
     except (ValueError, OSError, work.BooksError) as error:
         _say(f"bench: {error}")
         return 1

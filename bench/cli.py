@@ -17,13 +17,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import datetime as dt
-import json
 import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import judge, machine, redis_benchmark, report, work
+from bench import judge, machine, redis_benchmark, report, store, work
 from bench.rounds import Course, Plan
 from bench.rows import ROWS
 
@@ -63,13 +62,6 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, help="default bench/results/DATE.json")
     parser.add_argument("--update", action="store_true", help="keep the other rows of the output")
     parser.set_defaults(into=None, file=None)
-    return parser.parse_args(arguments)
-
-
-def _parse_table(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench table")
-    parser.add_argument("file", nargs="?", type=Path, help="default: the newest result")
-    parser.add_argument("--into", type=Path, help="put the table of goals into this page")
     return parser.parse_args(arguments)
 
 
@@ -120,20 +112,20 @@ def _measure(rows: list[Row], plan: Plan, command: str) -> tuple[dict[str, Any],
         return result, course.failed
 
 
-def _updated(kept: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+def _updated(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """Put the new rows into a result of the same machine, software and plan."""
     for name in ("server", "machine", "script_sha1"):
-        if kept[name] != new[name]:
+        if old[name] != new[name]:
             raise ValueError(f"--update needs the same {name} as the result that is kept")
     both = {}
     for name in ("versions", "plan"):
-        both[name] = {**kept[name], **new[name]}
+        both[name] = {**old[name], **new[name]}
         # What the kept result does not name, its rows have not used.
-        if any(both[name][each] != value for each, value in kept[name].items() if value is not None):
+        if any(both[name][each] != value for each, value in old[name].items() if value is not None):
             raise ValueError(f"--update needs the same {name} as the result that is kept")
-    rows = {**kept["rows"], **new["rows"]}
+    rows = {**old["rows"], **new["rows"]}
     ordered = {row.name: rows[row.name] for row in ROWS if row.name in rows}
-    return {**kept, **both, "command": f"{kept['command']}; {new['command']}", "rows": ordered}
+    return {**old, **both, "command": f"{old['command']}; {new['command']}", "rows": ordered}
 
 
 def _run(arguments: list[str]) -> int:
@@ -142,38 +134,25 @@ def _run(arguments: list[str]) -> int:
     _prefer_own_redis()
     rows = [row for row in ROWS if not options.only or row.name in options.only]
     result, failed = _measure(rows, plan, " ".join(["python -m bench", *arguments]))
-    target = options.output
-    if target is None and not options.quick:
-        target = RESULTS / f"{result['date']}.json"
+    target = store.place_of(result["date"], options.output, RESULTS, quick=options.quick)
     if target is not None:
-        target.parent.mkdir(parents=True, exist_ok=True)
         if options.update and target.exists():
-            result = _updated(json.loads(target.read_text(encoding="utf-8")), result)
-        target.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            result = _updated(store.read(target), result)
+        store.write(target, result)
         _say(f"kept in {target}")
     print(report.to_markdown(result))
     return 1 if failed else 0
 
 
-def _table(arguments: list[str]) -> int:
-    options = _parse_table(arguments)
-    file = options.file or max(RESULTS.glob("*.json"), default=None)
-    if file is None:
-        raise ValueError("no result yet: run python -m bench")
-    result = json.loads(file.read_text(encoding="utf-8"))
-    if options.into is None:
-        print(report.to_markdown(result))
-        return 0
-    page = options.into.read_text(encoding="utf-8")
-    options.into.write_text(report.put_into(page, report.summary(result)), encoding="utf-8")
-    return 0
+def _show(arguments: list[str]) -> int:
+    return store.show("python -m bench", RESULTS, arguments, report.to_markdown, report.summary)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        return _table(words[1:]) if words[:1] == ["table"] else _run(words)
+        return _show(words[1:]) if words[:1] == ["table"] else _run(words)
     except (ValueError, OSError, work.BooksError) as error:
         _say(f"bench: {error}")
         return 1

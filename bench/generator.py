@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import datetime as dt
-import json
 import os
 import resource
 import statistics
@@ -22,7 +21,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bench import machine, report
+from bench import machine, store
 from redislock import load
 from redislock._server import PrivateServer
 
@@ -227,37 +226,21 @@ def _start(arguments: list[str]) -> int:
     if min(plan.rounds, plan.duration, *options.users) <= 0:
         raise ValueError("rounds, duration and users must be positive")
     result = _measure(options.users, plan, " ".join(["python -m bench.generator", *arguments]))
-    target = options.output
-    if target is None and not options.quick:
-        target = RESULTS / f"{result['date']}.json"
+    target = store.place_of(result["date"], options.output, RESULTS, quick=options.quick)
     if target is not None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        store.write(target, result)
     print(table(result))
     return 0
 
 
-def _table(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.generator table")
-    parser.add_argument("file", nargs="?", type=Path, help="default: the newest result")
-    parser.add_argument("--into", type=Path, help="put them into this page")
-    options = parser.parse_args(arguments)
-    file = options.file or max(RESULTS.glob("*.json"), default=None)
-    if file is None:
-        raise ValueError("no result yet: run python -m bench.generator")
-    text = table(json.loads(file.read_text(encoding="utf-8")))
-    if options.into is None:
-        print(text)
-        return 0
-    page = options.into.read_text(encoding="utf-8")
-    options.into.write_text(report.put_into(page, text), encoding="utf-8")
-    return 0
+def _show(arguments: list[str]) -> int:
+    return store.show("python -m bench.generator", RESULTS, arguments, table, table)
 
 
 def main(words: list[str]) -> int:
     """Run the command line and return its exit code."""
     try:
-        return _table(words[1:]) if words[:1] == ["table"] else _start(words)
+        return _show(words[1:]) if words[:1] == ["table"] else _start(words)
     except (ValueError, OSError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
