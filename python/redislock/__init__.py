@@ -14,6 +14,10 @@ same names use a default client made from the environment.
 from __future__ import annotations
 
 from redislock._client import Client
+from redislock._coordination.entity import ANYTHING, Entity, Versioned
+from redislock._coordination.once import Once
+from redislock._coordination.once_base import OnceResult, OnceTurn
+from redislock._coordination.rate_limit import RateLimit, RateLimitResult
 from redislock._core import Health, HistoryEntry, Result, build_info
 from redislock._default import (
     balance,
@@ -31,7 +35,6 @@ from redislock._default import (
     withdraw_naive,
     withdraw_watch,
 )
-from redislock._entity import ANYTHING, Entity, Versioned
 from redislock._errors import (
     AuthenticationError,
     ClosedError,
@@ -54,11 +57,8 @@ from redislock._errors import (
     TimeoutError,  # noqa: A004
     WrongTypeError,
 )
-from redislock._lock import Lock
-from redislock._lock_kinds import MultiLock, ReadLock, RWLock, Semaphore, WriteLock
-from redislock._once import Once
-from redislock._once_base import OnceResult, OnceTurn
-from redislock._rate_limit import RateLimit, RateLimitResult
+from redislock._locks.kinds import MultiLock, ReadLock, RWLock, Semaphore, WriteLock
+from redislock._locks.lock import Lock
 from redislock._status import Status
 
 __all__ = [

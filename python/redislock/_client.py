@@ -10,10 +10,10 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from redislock import _core
-from redislock._coordinating import Coordinating
-from redislock._lock_base import make_reentrant_registry
-from redislock._lock_clients import register
-from redislock._locking import Locking
+from redislock._coordination.factories import Coordinating
+from redislock._locks.base import make_reentrant_registry
+from redislock._locks.clients import register
+from redislock._locks.factories import Locking
 from redislock._settings import ClientOptions, make_accounts, make_options, url_from_redis
 from redislock._waiters import BlockingWaiter
 

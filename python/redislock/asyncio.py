@@ -12,16 +12,16 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from redislock import _core
-from redislock._async_lock import Lock
-from redislock._async_lock_kinds import MultiLock, ReadLock, RWLock, Semaphore, WriteLock
-from redislock._async_locking import Locking
 from redislock._client import BaseClient
-from redislock._coordinating import AsyncCoordinating
-from redislock._entity import AsyncEntity as Entity
+from redislock._coordination.entity import AsyncEntity as Entity
+from redislock._coordination.factories import AsyncCoordinating
+from redislock._coordination.once import AsyncOnce as Once
+from redislock._coordination.rate_limit import AsyncRateLimit as RateLimit
 from redislock._errors import ClosedError
-from redislock._lock_clients import register
-from redislock._once import AsyncOnce as Once
-from redislock._rate_limit import AsyncRateLimit as RateLimit
+from redislock._locks.async_factories import Locking
+from redislock._locks.async_kinds import MultiLock, ReadLock, RWLock, Semaphore, WriteLock
+from redislock._locks.async_lock import Lock
+from redislock._locks.clients import register
 from redislock._waiters import give_back
 
 if TYPE_CHECKING:

@@ -69,8 +69,8 @@ def suite(tmp_path_factory):
 @pytest.mark.parametrize(
     ("tests", "module", "least"),
     [
-        ("tests/test_lock.py", "redislock._lock", 28),
-        ("tests/test_asyncio/test_lock.py", "redislock._async_lock", 28),
+        ("tests/test_lock.py", "redislock._locks.lock", 28),
+        ("tests/test_asyncio/test_lock.py", "redislock._locks.async_lock", 28),
     ],
 )
 def test_redis_py_s_own_tests_pass(suite, start_server, tests, module, least):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from redislock._async_lock import Lock
-from redislock._lock_kinds import (
+from redislock._locks.async_lock import Lock
+from redislock._locks.kinds import (
     MultiLockParts,
     ReadLockParts,
     RWLockParts,

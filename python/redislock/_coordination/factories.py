@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from redislock._entity import AsyncEntity, Entity
-from redislock._locking import LEASE
-from redislock._once import AsyncOnce, Once
-from redislock._once_base import Links
-from redislock._rate_limit import AsyncRateLimit, RateLimit
+from redislock._coordination.entity import AsyncEntity, Entity
+from redislock._coordination.once import AsyncOnce, Once
+from redislock._coordination.once_base import Links
+from redislock._coordination.rate_limit import AsyncRateLimit, RateLimit
+from redislock._locks.factories import LEASE
 
 if TYPE_CHECKING:
     from redislock import _core
-    from redislock._entity import Codec
+    from redislock._coordination.entity import Codec
 
 __all__ = ["AsyncCoordinating", "Coordinating"]
 

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from redislock._errors import LockLostError, TimeoutError, WrongTypeError  # noqa: A004  # ours
-from redislock._locked import make_namer
+from redislock._locks.naming import make_namer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from redislock import _core
-    from redislock._entity import Codec
-    from redislock._scope import Owner
+    from redislock._coordination.entity import Codec
+    from redislock._locks.scope import Owner
 
 __all__ = ["BaseOnce", "Links", "OnceResult", "OnceTurn"]
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from redislock._coordination.once_base import BaseOnce, OnceResult, OnceTurn
 from redislock._errors import Error
-from redislock._once_base import BaseOnce, OnceResult, OnceTurn
-from redislock._scope import owner_here, owner_in_task
+from redislock._locks.scope import owner_here, owner_in_task
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
     from redislock import _core
-    from redislock._scope import Owner
+    from redislock._locks.scope import Owner
 
 __all__ = ["AsyncOnce", "Once"]
 

@@ -11,11 +11,11 @@ import time
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from redislock._errors import DeadlockError, LockError, LockNotOwnedError
-from redislock._lock_base import NOT_ACQUIRED, NOT_OWNED_AT_EXIT, BaseLock, State, wait_of
-from redislock._lock_clients import async_client_for
+from redislock._locks.base import NOT_ACQUIRED, NOT_OWNED_AT_EXIT, BaseLock, State, wait_of
+from redislock._locks.clients import async_client_for
+from redislock._locks.lost import AsyncLost, Watch, call_in_loop, watch
+from redislock._locks.scope import acting_for, owner_in_task
 from redislock._log import logger
-from redislock._lost import AsyncLost, Watch, call_in_loop, watch
-from redislock._scope import acting_for, owner_in_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from redislock._core import Hold
-    from redislock._scope import Owner
+    from redislock._locks.scope import Owner
 
 __all__ = ["HeldLock", "Lock"]
 

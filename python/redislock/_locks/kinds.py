@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from redislock._lock import Lock
-from redislock._lock_base import BaseLock, Name, as_keys
+from redislock._locks.base import BaseLock, Name, as_keys
+from redislock._locks.lock import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

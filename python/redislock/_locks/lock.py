@@ -1,6 +1,6 @@
 """The blocking lock, for threads and greenlets: redis-py's `Lock`, fair, fenced and renewed.
 
-What the other primitives of this face build on. It only waits; the rest is in `_lock_base`.
+What the other primitives of this face build on. It only waits; the rest is in `base`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import time
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from redislock._errors import DeadlockError, LockError, LockNotOwnedError
-from redislock._lock_base import NOT_ACQUIRED, NOT_OWNED_AT_EXIT, BaseLock, State, wait_of
-from redislock._lock_clients import blocking_client_for
+from redislock._locks.base import NOT_ACQUIRED, NOT_OWNED_AT_EXIT, BaseLock, State, wait_of
+from redislock._locks.clients import blocking_client_for
+from redislock._locks.lost import Lost, Watch, call_in_hub_or_thread, watch
+from redislock._locks.scope import owner_here
 from redislock._log import logger
-from redislock._lost import Lost, Watch, call_in_hub_or_thread, watch
-from redislock._scope import owner_here
 from redislock._waiters import hub_of_this_thread
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from redislock._core import Hold
-    from redislock._scope import Owner
+    from redislock._locks.scope import Owner
 
 __all__ = ["HeldLock", "Lock", "sleep_here"]
 

@@ -6,19 +6,19 @@ import asyncio
 import functools
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from redislock._async_lock import HeldLock, Lock
-from redislock._async_lock_kinds import MultiLock, RWLock, Semaphore
 from redislock._errors import LockError
-from redislock._lock_base import NOT_ACQUIRED
-from redislock._locked import check_attempts, check_function, make_namer, pause
-from redislock._locking import LEASE, LockOptions, renews
+from redislock._locks.async_kinds import MultiLock, RWLock, Semaphore
+from redislock._locks.async_lock import HeldLock, Lock
+from redislock._locks.base import NOT_ACQUIRED
+from redislock._locks.factories import LEASE, LockOptions, renews
+from redislock._locks.naming import check_attempts, check_function, make_namer, pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
     from typing_extensions import Unpack
 
-    from redislock._lock_base import Name
+    from redislock._locks.base import Name
 
 __all__ = ["Locking"]
 

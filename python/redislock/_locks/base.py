@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from redislock import _core
 from redislock._errors import DeadlockError, LockError, LockLostError, LockNotOwnedError
-from redislock._scope import everybody
+from redislock._locks.scope import everybody
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, MutableMapping
 
     from redislock._core import Hold, Locks, Operation
-    from redislock._lost import Watch
-    from redislock._scope import Owner
+    from redislock._locks.lost import Watch
+    from redislock._locks.scope import Owner
 
 __all__ = ["NOT_ACQUIRED", "NOT_OWNED_AT_EXIT", "BaseLock", "Name", "State", "wait_of"]
 

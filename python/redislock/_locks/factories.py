@@ -9,17 +9,17 @@ import functools
 from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar
 
 from redislock._errors import LockError
-from redislock._lock import HeldLock, Lock, sleep_here
-from redislock._lock_base import NOT_ACQUIRED
-from redislock._lock_kinds import MultiLock, RWLock, Semaphore
-from redislock._locked import check_attempts, check_function, make_namer, pause
+from redislock._locks.base import NOT_ACQUIRED
+from redislock._locks.kinds import MultiLock, RWLock, Semaphore
+from redislock._locks.lock import HeldLock, Lock, sleep_here
+from redislock._locks.naming import check_attempts, check_function, make_namer, pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from typing_extensions import Unpack
 
-    from redislock._lock_base import Name
+    from redislock._locks.base import Name
 
 __all__ = ["LEASE", "LockOptions", "Locking"]
 
