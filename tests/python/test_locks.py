@@ -184,6 +184,28 @@ def test_another_owner_cannot_give_it_back_unless_it_is_shared(world, make, name
     world.run(body)
 
 
+@pytest.mark.parametrize("reentrant", [False, True], ids=["plain", "reentrant"])
+def test_one_object_has_any_number_of_users(world, reentrant, name):
+    async def body(w):
+        lock = w.client.lock(name, reentrant=reentrant)
+        turns = []
+
+        async def work():
+            async with w.held(lock):
+                turns.append(lock.fence)
+
+        async with w.held(lock):
+            users = [await w.spawn(work) for _ in range(150)]
+            await w.until_in_line(name, 150)
+        for each in users:
+            await w.join(each)
+        assert turns == sorted(set(turns))
+        assert len(turns) == 150
+        assert not await w(lock.locked())
+
+    world.run(body)
+
+
 @one_at_a_time
 def test_a_shared_object_is_like_threading_lock(world, make, name):
     async def body(w):

@@ -28,7 +28,7 @@ Name = str | bytes | memoryview
 NOT_ACQUIRED = "Unable to acquire lock within the time specified"
 NOT_OWNED_AT_EXIT = "Lock was unlocked or no longer owned when exiting context manager."
 
-_MANY = 64  # owners of one lock, before those who hold nothing are forgotten
+_MANY = 64  # owners of one lock, before those who are no more are looked for
 
 
 def wait_of(blocking: bool, blocking_timeout: float | None) -> float | None:
@@ -66,10 +66,28 @@ class State:
             self.token, self.hold, self.watch, self.below = self.below
 
 
-class States(dict["Owner", State]):
+class States(dict["weakref.ref[Owner]", State]):
     """The states of a lock by owner; of all reentrant locks of one name together."""
 
-    __slots__ = ("__weakref__",)
+    __slots__ = ("__weakref__", "most")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.most = _MANY
+
+    def of(self, owner: Owner) -> State:
+        """The one state of that owner."""
+        state = self.get(owner.key)
+        return self._add(owner) if state is None else state
+
+    def _add(self, owner: Owner) -> State:
+        if len(self) >= self.most:
+            # An owner that lives may be waiting, and keep in its state what it gets.
+            for key, its in list(self.items()):
+                if key() is None and its.token is None:
+                    self.pop(key, None)
+            self.most = max(_MANY, 2 * len(self))
+        return self.setdefault(owner.key, State())
 
 
 class Local:
@@ -171,7 +189,7 @@ class BaseLock:
         self._locks: Locks = client._locks  # noqa: SLF001
         self._names = self._all_names()
         self._owner = cls._owner_of_caller if thread_local else everybody
-        self._states: dict[Owner, State] = self._shared_states() if reentrant else {}
+        self._states = self._shared_states() if reentrant else States()
 
     def _all_names(self) -> tuple[bytes, ...]:
         return (_as_key(self.name),)
@@ -185,15 +203,7 @@ class BaseLock:
     # ---- what is held
 
     def _state(self) -> State:
-        owner = self._owner()
-        state = self._states.get(owner)
-        if state is None:
-            states = self._states
-            if len(states) >= _MANY:
-                for other in [each for each, its in list(states.items()) if its.token is None]:
-                    states.pop(other, None)
-            state = states.setdefault(owner, State())
-        return state
+        return self._states.of(self._owner())
 
     @property
     def local(self) -> Local:

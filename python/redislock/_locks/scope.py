@@ -27,12 +27,16 @@ _numbers = itertools.count(1)
 
 
 class Owner:
-    """One who can hold a lock. `who` is unique in the process; empty for everybody together."""
+    """One who can hold a lock. `who` is unique in the process; empty for everybody together.
 
-    __slots__ = ("__weakref__", "who")
+    `key` is a weak reference to it, and tells when it is no more.
+    """
+
+    __slots__ = ("__weakref__", "key", "who")
 
     def __init__(self, kind: str) -> None:
         self.who = f"{kind}{next(_numbers)}" if kind else ""
+        self.key = weakref.ref(self)
 
 
 _threads = threading.local()
