@@ -277,6 +277,23 @@ def test_a_reentrant_try_lock_gives_back_what_it_took(world, name):
     world.run(body)
 
 
+@pytest.mark.parametrize("kind", [("asyncio", "memory"), ("asyncio", "server")], indirect=True)
+def test_what_another_task_tried_for_belongs_to_who_asked(world, name):
+    async def body(w):
+        first, second, none = await asyncio.gather(
+            w.client.try_lock(name), w.client.try_lock(f"{name}-2", timeout=5), w.client.try_lock(name)
+        )
+        assert none is None
+        third = await asyncio.wait_for(w.client.try_lock(f"{name}-3", retries=1), 5)
+        for each in (first, second, third):
+            assert each.fence is not None
+            async with each:
+                assert await each.owned()
+            assert not await each.locked()
+
+    world.run(body)
+
+
 def test_try_lock_tries_again(world, name):
     async def body(w):
         holder = await w(w.client.try_lock(name))

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from redislock._errors import LockError
 from redislock._locks.async_kinds import MultiLock, RWLock, Semaphore
-from redislock._locks.async_lock import HeldLock, Lock
+from redislock._locks.async_lock import HeldLock, Lock, run_for
 from redislock._locks.base import NOT_ACQUIRED
 from redislock._locks.factories import LEASE, LockOptions, renews
 from redislock._locks.naming import check_attempts, check_function, make_namer, pause
+from redislock._locks.scope import owner_in_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -47,7 +48,7 @@ class Locking:
             self, name, timeout, auto_renew=renews(timeout, auto_renew), reentrant=reentrant, **options
         )
 
-    async def try_lock(
+    def try_lock(
         self,
         name: Name,
         timeout: float = 0.0,
@@ -58,22 +59,27 @@ class Locking:
         retries: int = 0,
         retry_delay: float = 0.1,
         **options: Unpack[LockOptions],
-    ) -> Lock | None:
+    ) -> Coroutine[Any, Any, Lock | None]:
         """The lock, held; or None where it was not to be had within `timeout` seconds.
 
         Use it with `async with`, or release it. `lease` is what `lock` calls `timeout`. After `retries` more
-        attempts, each after a jittered delay, it gives up.
+        attempts, each after a jittered delay, it gives up. It belongs to the task that calls this, also
+        where another one runs the coroutine.
         """
         check_attempts(retries, retry_delay)
         lock = HeldLock(
             self, name, lease, auto_renew=renews(lease, auto_renew), reentrant=reentrant, **options
         )
-        for attempt in range(retries + 1):
-            if attempt:
-                await asyncio.sleep(pause(retry_delay))
-            if await lock.take(timeout):
-                return lock
-        return None
+
+        async def attempts() -> Lock | None:
+            for attempt in range(retries + 1):
+                if attempt:
+                    await asyncio.sleep(pause(retry_delay))
+                if await lock.take(timeout):
+                    return lock
+            return None
+
+        return run_for(owner_in_task(), attempts)
 
     def semaphore(
         self,

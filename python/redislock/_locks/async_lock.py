@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from redislock._core import Hold
     from redislock._locks.scope import Owner
 
-__all__ = ["HeldLock", "Lock"]
+__all__ = ["HeldLock", "Lock", "run_for"]
 
 
 R = TypeVar("R")
@@ -34,7 +34,8 @@ R = TypeVar("R")
 _HOOKS = ("do_acquire", "do_release", "do_extend", "do_reacquire")
 
 
-async def _for(owner: Owner, do: Callable[..., Coroutine[Any, Any, R]], *args: Any) -> R:
+async def run_for(owner: Owner, do: Callable[..., Coroutine[Any, Any, R]], *args: Any) -> R:
+    """Awaits what `do` makes, in whichever task, on behalf of another one."""
     with acting_for(owner):
         return await do(*args)
 
@@ -80,7 +81,7 @@ class Lock(BaseLock):
             self.blocking_timeout if blocking_timeout is None else blocking_timeout,
         )
         if self._polls:
-            return _for(self._owner(), self._poll, state, own, wait)
+            return run_for(self._owner(), self._poll, state, own, wait)
         return self._acquire_for(state, own, wait)
 
     async def _acquire_for(self, state: State, token: bytes, wait: float | None) -> bool:
@@ -127,7 +128,7 @@ class Lock(BaseLock):
         A cancelled release may be tried again.
         """
         if self._hooked:
-            return _for(self._owner(), self._release_for, self._state())
+            return run_for(self._owner(), self._release_for, self._state())
         return self._release_for(self._state())
 
     async def _release_for(self, state: State) -> None:
@@ -156,7 +157,7 @@ class Lock(BaseLock):
         """Adds seconds to the lease, or has it last so long from now on where `replace_ttl`."""
         self._to_extend("extend")
         if self._hooked:
-            return _for(self._owner(), self.do_extend, additional_time, replace_ttl)
+            return run_for(self._owner(), self.do_extend, additional_time, replace_ttl)
         return self.do_extend(additional_time, replace_ttl)
 
     def do_extend(self, additional_time: float, replace_ttl: bool) -> Coroutine[Any, Any, Literal[True]]:
@@ -168,7 +169,7 @@ class Lock(BaseLock):
         """Has the lease last for the whole `timeout` again."""
         self._to_extend("reacquire")
         if self._hooked:
-            return _for(self._owner(), self.do_reacquire)
+            return run_for(self._owner(), self.do_reacquire)
         return self.do_reacquire()
 
     def do_reacquire(self) -> Coroutine[Any, Any, Literal[True]]:
