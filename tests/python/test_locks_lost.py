@@ -122,6 +122,25 @@ def test_an_on_lost_that_raises_is_logged_and_harms_nobody(world, name, caplog):
     world.run(body)
 
 
+@pytest.mark.parametrize("kind", [("threads", "memory"), ("threads", "server")], indirect=True)
+@pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_an_on_lost_that_raises_what_ends_threads_ends_none(world, raised, name, caplog):
+    def fail(_lock):
+        raise raised
+
+    async def body(w):
+        told = []
+        with caplog.at_level(logging.ERROR, "redislock"):
+            first = w.client.lock(name, on_lost=fail, **SHORT)
+            await w(first.acquire())
+            await w.until(lambda: raised.__name__ in caplog.text)
+            second = w.client.lock(f"{name}-2", on_lost=told.append, **SHORT)
+            await w(second.acquire())
+            await w.until(lambda: told)
+
+    world.run(body)
+
+
 @pytest.mark.parametrize("kind", [("asyncio", "memory"), ("asyncio", "server")], indirect=True)
 def test_on_lost_may_be_a_coroutine_function(world, name):
     async def body(w):

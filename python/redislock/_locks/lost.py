@@ -115,6 +115,13 @@ def _tell(hold: Hold) -> None:
         watching.tell()
 
 
+def _tell_whatever_is_raised(hold: Hold) -> None:
+    try:
+        _tell(hold)
+    except BaseException:  # noqa: BLE001  # a callback's KeyboardInterrupt would end all others' callbacks
+        logger.exception("an on_lost raised")
+
+
 def _original(name: str) -> Any:
     """From `_thread`, whatever gevent has put there: the core must block a thread, not a hub."""
     import _thread
@@ -139,7 +146,7 @@ def _tell_losses(running: Any) -> None:
         while not _stopping:
             hold = _core.next_lost(_SLICE)
             if hold is not None:
-                _tell(hold)
+                _tell_whatever_is_raised(hold)
             del hold
     running.release()
 
