@@ -172,11 +172,23 @@ def test_results_of_bytes(client, user):
         client.part("once", user, ttl=None).peek()
 
 
-def test_a_result_that_cannot_be_stored_is_not_done_again(client, once):
+def deep():
+    """More lists in each other than JSON can be made of."""
+    lists = []
+    for _ in range(100_000):
+        lists = [lists]
+    return lists
+
+
+UNSTORABLE = {"object": object(), "not a number": float("nan"), "half a letter": "\ud800", "deep": deep()}
+
+
+@pytest.mark.parametrize("result", UNSTORABLE.values(), ids=UNSTORABLE)
+def test_a_result_that_cannot_be_stored_is_not_done_again(client, once, result):
     calls = []
     for _ in range(2):
         with pytest.raises(TypeError, match="not be stored"):
-            once.run(doing(client, lambda: calls.append(1) or object()))
+            once.run(doing(client, lambda: calls.append(1) or result))
     assert calls == [1]
     assert once.forget()
 
@@ -317,6 +329,9 @@ def test_it_does_not_wait_for_itself(client, user):
 
     with pytest.raises(RuntimeError, match="wait for itself"):
         client.run(call(once.run, again_async if asynchronous(client) else again))
+    in_bytes = client.client.once(user.encode(), ttl=60)
+    with pytest.raises(RuntimeError, match="wait for itself"):
+        client.run(call(in_bytes.run, again_async if asynchronous(client) else again))
     assert client.run(call(once.run, doing(client, lambda: 2))) == (2, True)
 
 

@@ -64,7 +64,7 @@ class OnceTurn:
 
 
 # Which thread, greenlet or task is having its turn of what, on which client.
-_running: set[tuple[str, int, str | bytes]] = set()
+_running: set[tuple[str, int, bytes]] = set()
 
 
 class Links(NamedTuple, Generic[Run]):
@@ -155,8 +155,8 @@ class BaseOnce(Generic[Run]):
     def _busy(self) -> Exception:
         return TimeoutError(f"once {self._key!r} is still running elsewhere after {self._wait:g} s")
 
-    def _running_as(self, who: str) -> tuple[str, int, str | bytes]:
-        return who, id(self._locks), self._key
+    def _running_as(self, who: str) -> tuple[str, int, bytes]:
+        return who, id(self._locks), self._turn
 
     def _refuse_itself(self, owner: Owner) -> None:
         if self._running_as(owner.who) in _running:
@@ -207,7 +207,7 @@ class BaseOnce(Generic[Run]):
         stored, wrong = None, None
         try:
             stored = self._encode(turn.result)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             wrong = TypeError(
                 f"once {self._key!r} ran, and will not run again, but its result cannot be stored: {error}"
             )
