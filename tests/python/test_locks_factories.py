@@ -1,6 +1,8 @@
 """How locks are made: from clients, URLs and redis-py's clients; held ones, decorators, arguments."""
 
 import asyncio
+import contextlib
+import functools
 import pickle
 import threading
 
@@ -381,6 +383,42 @@ def test_names_that_cannot_be_made_are_refused_at_once(blocking, wrong):
         blocking.locked(wrong)(lambda order, x: None)
 
 
+def disguise(function):
+    @functools.wraps(function)
+    def disguised(*args):
+        return function(*args)
+
+    return disguised
+
+
+@pytest.mark.parametrize("kind", ["coroutine", "generator", "async_generator", "context"])
+def test_what_a_function_only_prepares_is_refused_when_it_is_called(blocking, kind, name):
+    ran = []
+
+    async def coroutine():
+        ran.append(1)
+
+    def generator():
+        yield ran.append(1)
+
+    async def async_generator():
+        yield ran.append(1)
+
+    made = {
+        "coroutine": disguise(coroutine),
+        "generator": disguise(generator),
+        "async_generator": disguise(async_generator),
+        "context": contextlib.contextmanager(generator),
+    }[kind]
+    with pytest.raises(TypeError, match="would run without the lock"):
+        blocking.locked(name)(made)()
+    assert not blocking.lock(name).locked()
+    for _ in range(2):  # nothing was done, and so it is not kept that it was
+        with pytest.raises(TypeError, match="has not run"):
+            blocking.once(name, ttl=60)(made)()
+    assert ran == []
+
+
 def test_functions_that_cannot_be_locked_are_refused_at_once(server, blocking):
     other = redislock.asyncio.Client(server.url)
 
@@ -407,6 +445,9 @@ def test_functions_that_cannot_be_locked_are_refused_at_once(server, blocking):
         for each in ("text", Order):
             with pytest.raises(TypeError, match="decorates functions"):
                 client.locked("a")(each)
+        for above in (classmethod, staticmethod):
+            with pytest.raises(TypeError, match=f"put it below @{above.__name__}"):
+                client.locked("a")(above(function))
         with pytest.raises(ValueError, match="retries must not be negative"):
             client.locked("a", retries=-1)
         with pytest.raises(TypeError, match="retries must be an int"):

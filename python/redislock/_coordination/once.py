@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from redislock._coordination.once_base import BaseOnce, OnceResult, OnceTurn
 from redislock._errors import Error
+from redislock._locks.naming import refuse_postponed
 from redislock._locks.scope import owner_here, owner_in_task
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Once(BaseOnce["Callable[[_core.Operation], Any]"]):
         with self as turn:
             if turn.mine:
                 turn.result = fn(*args, **kwargs)
+                refuse_postponed(turn.result, fn)
         return OnceResult(turn.result, turn.mine)
 
     def peek(self, *, timeout: float | None = None) -> OnceResult | None:
@@ -152,6 +154,7 @@ class AsyncOnce(BaseOnce["Callable[[_core.Operation], Awaitable[Any]]"]):
         async with self as turn:
             if turn.mine:
                 turn.result = await fn(*args, **kwargs)
+                refuse_postponed(turn.result, fn)
         return OnceResult(turn.result, turn.mine)
 
     async def peek(self, *, timeout: float | None = None) -> OnceResult | None:

@@ -78,6 +78,10 @@ class Links(NamedTuple, Generic[Run]):
 
 def _check_function(function: Any, *, awaits: bool) -> None:
     """Refuses what has no result to keep, and what does not fit the client."""
+    if isinstance(function, (classmethod, staticmethod)):
+        raise TypeError(
+            f"once() decorates functions: put it below @{type(function).__name__}, next to the def"
+        )
     if not callable(function) or isinstance(function, type):
         raise TypeError("once() decorates functions: @client.once('key', ttl=60) above a def")
     named = getattr(function, "__qualname__", repr(function))

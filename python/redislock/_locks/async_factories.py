@@ -11,7 +11,13 @@ from redislock._locks.async_kinds import MultiLock, RWLock, Semaphore
 from redislock._locks.async_lock import HeldLock, Lock, run_for
 from redislock._locks.base import NOT_ACQUIRED
 from redislock._locks.factories import LEASE, LockOptions, renews
-from redislock._locks.naming import check_attempts, check_function, make_namer, pause
+from redislock._locks.naming import (
+    check_attempts,
+    check_function,
+    make_namer,
+    pause,
+    refuse_postponed,
+)
 from redislock._locks.scope import owner_in_task
 
 if TYPE_CHECKING:
@@ -155,7 +161,9 @@ class Locking:
                         await asyncio.sleep(pause(retry_delay))
                     if await lock.take(None):
                         async with lock:
-                            return await function(*args, **kwargs)
+                            result = await function(*args, **kwargs)
+                            refuse_postponed(result, function)
+                            return result
                 raise LockError(NOT_ACQUIRED, lock_name=wanted)
 
             return run

@@ -12,7 +12,13 @@ from redislock._errors import LockError
 from redislock._locks.base import NOT_ACQUIRED
 from redislock._locks.kinds import MultiLock, RWLock, Semaphore
 from redislock._locks.lock import HeldLock, Lock, sleep_here
-from redislock._locks.naming import check_attempts, check_function, make_namer, pause
+from redislock._locks.naming import (
+    check_attempts,
+    check_function,
+    make_namer,
+    pause,
+    refuse_postponed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -170,7 +176,9 @@ class Locking:
                         sleep_here(pause(retry_delay))
                     if lock.take(None):
                         with lock:
-                            return function(*args, **kwargs)
+                            result = function(*args, **kwargs)
+                            refuse_postponed(result, function)
+                            return result
                 raise LockError(NOT_ACQUIRED, lock_name=wanted)
 
             return run

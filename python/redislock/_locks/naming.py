@@ -6,12 +6,22 @@ What can be wrong with a name or a function is refused where it is decorated, no
 from __future__ import annotations
 
 import inspect
+from contextlib import _AsyncGeneratorContextManager, _GeneratorContextManager
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["check_attempts", "check_function", "make_namer", "pause"]
+__all__ = ["check_attempts", "check_function", "make_namer", "pause", "refuse_postponed"]
+
+_POSTPONED = (
+    AsyncGeneratorType,
+    CoroutineType,
+    GeneratorType,
+    _AsyncGeneratorContextManager,
+    _GeneratorContextManager,
+)
 
 
 def make_namer(function: Callable[..., Any], name: str) -> Callable[..., str]:
@@ -50,6 +60,10 @@ def make_namer(function: Callable[..., Any], name: str) -> Callable[..., str]:
 
 def check_function(function: Any, *, awaits: bool) -> None:
     """Refuses what would not run under the lock, and what does not fit the client."""
+    if isinstance(function, (classmethod, staticmethod)):
+        raise TypeError(
+            f"locked() decorates functions: put it below @{type(function).__name__}, next to the def"
+        )
     if not callable(function) or isinstance(function, type):
         raise TypeError("locked() decorates functions: @client.locked('name') above a def")
     named = getattr(function, "__qualname__", repr(function))
@@ -59,6 +73,17 @@ def check_function(function: Any, *, awaits: bool) -> None:
         if awaits:
             raise TypeError(f"{named} is no coroutine function; use the locked() of a redislock.Client")
         raise TypeError(f"{named} is a coroutine function; use the locked() of a redislock.asyncio.Client")
+
+
+def refuse_postponed(result: Any, function: Any) -> None:
+    """Refuses what a function only prepared, which looked like any other when it was decorated."""
+    if not isinstance(result, _POSTPONED):
+        return
+    if isinstance(result, CoroutineType):
+        result.close()  # nobody will await it
+    named = getattr(function, "__qualname__", repr(function))
+    what = type(result).__name__.strip("_")
+    raise TypeError(f"{named} has not run: it returned a {what}, which would run without the lock")
 
 
 def check_attempts(retries: int, retry_delay: float) -> None:
