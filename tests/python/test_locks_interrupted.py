@@ -85,6 +85,22 @@ def test_killed_at_any_moment(world, make, name):
     world.run(body)
 
 
+@on_server
+def test_a_lock_is_given_back_although_its_client_was_closed(world, raw, name):
+    async def body(w):
+        locks = [make(w.client, f"{name}-{kind}") for kind, make in EVERY.items()]
+        for each in locks:
+            await w(each.acquire())
+        await w(w.client.aclose() if hasattr(w.client, "aclose") else w.client.close())
+        for each in locks:
+            with pytest.raises(redislock.ClosedError):
+                await w(each.release())
+            assert each.local.token is None
+        await w.until(lambda: not raw.exists(*(f"{name}-{kind}" for kind in EVERY)), 5)
+
+    world.run(body)
+
+
 @pytest.mark.parametrize("kind", [("asyncio", "server"), ("asyncio", "memory")], indirect=True)
 def test_wait_for_takes_it_for_its_caller(world, name):
     import asyncio

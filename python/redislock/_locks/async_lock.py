@@ -10,7 +10,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-from redislock._errors import DeadlockError, LockError, LockNotOwnedError
+from redislock._errors import ClosedError, DeadlockError, LockError, LockNotOwnedError
 from redislock._locks.base import NOT_ACQUIRED, NOT_OWNED_AT_EXIT, BaseLock, State, wait_of
 from redislock._locks.clients import async_client_for
 from redislock._locks.lost import AsyncLost, Watch, call_in_loop, watch
@@ -142,6 +142,9 @@ class Lock(BaseLock):
             await self.do_release(token)
         except LockNotOwnedError:
             state.forget(token)
+            raise
+        except ClosedError:  # there will be no other answer, and it must not be renewed for ever
+            self._abandon(state)
             raise
         state.forget(token)
 

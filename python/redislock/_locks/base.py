@@ -311,7 +311,7 @@ class BaseLock:
         return self._locks.release_token(self._names, self._kind, token)
 
     def _abandon(self, state: State) -> None:
-        """Who leaves `with` was interrupted once more, while giving it back: it is done without them."""
+        """Who gives it back was interrupted once more, or has closed the client: it is done without them."""
         if state.token is None:
             return
         if state.hold is not None:

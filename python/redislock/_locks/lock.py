@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from redislock._errors import DeadlockError, LockError, LockNotOwnedError
+from redislock._errors import ClosedError, DeadlockError, LockError, LockNotOwnedError
 from redislock._locks.base import NOT_ACQUIRED, NOT_OWNED_AT_EXIT, BaseLock, State, wait_of
 from redislock._locks.clients import blocking_client_for
 from redislock._locks.lost import Lost, Watch, call_in_hub_or_thread, watch
@@ -138,6 +138,9 @@ class Lock(BaseLock):
             self.do_release(token)
         except LockNotOwnedError:
             state.forget(token)
+            raise
+        except ClosedError:  # there will be no other answer, and it must not be renewed for ever
+            self._abandon(state)
             raise
         state.forget(token)
 
