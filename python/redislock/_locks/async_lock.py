@@ -85,6 +85,7 @@ class Lock(BaseLock):
         return self._acquire_for(state, own, wait)
 
     async def _acquire_for(self, state: State, token: bytes, wait: float | None) -> bool:
+        self._take_anew(state)
         if self.reentrant and state.token is not None:
             return self._again(state)
         return await self._take(state, token, wait)
@@ -101,6 +102,7 @@ class Lock(BaseLock):
 
     async def _poll(self, state: State, token: bytes, wait: float | None) -> bool:
         """As redis-py does, for a subclass with a way of its own to take the lock."""
+        self._take_anew(state)
         if self.reentrant and state.token is not None:
             return self._again(state)
         until = None if wait is None else time.monotonic() + wait
@@ -138,13 +140,19 @@ class Lock(BaseLock):
         if state.depth:
             state.depth -= 1
             return
+        until = self._until(state) if state.doubtful else 0.0
         try:
             await self.do_release(token)
         except LockNotOwnedError:
             state.forget(token)
-            raise
+            if time.monotonic() >= until:
+                raise
+            return  # by the release before, which was not answered
         except ClosedError:  # there will be no other answer, and it must not be renewed for ever
-            self._abandon(state)
+            self._abandon(state, token)
+            raise
+        except BaseException:
+            state.doubtful = state.token == token
             raise
         state.forget(token)
 
@@ -230,16 +238,16 @@ class Lock(BaseLock):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        state = self._state()
+        token = state.token
         try:
             await self.release()
         except LockError:
             if self.raise_on_release_error:
                 raise
             logger.warning(NOT_OWNED_AT_EXIT)
-        except Exception:
-            raise
-        except BaseException:
-            self._abandon(self._state())
+        except BaseException:  # nobody will try again
+            self._abandon(state, token)
             raise
 
 

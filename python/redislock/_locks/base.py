@@ -6,7 +6,9 @@ messages are those of redis-py's `Lock`.
 
 from __future__ import annotations
 
+import math
 import os
+import time
 import weakref
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -41,12 +43,13 @@ def wait_of(blocking: bool, blocking_timeout: float | None) -> float | None:
 class State:
     """What one owner holds of one lock. `token` says whether; `hold` may be an earlier one."""
 
-    __slots__ = ("below", "depth", "hold", "token", "watch")
+    __slots__ = ("below", "depth", "doubtful", "hold", "token", "watch")
 
     def __init__(self) -> None:
         self.token: bytes | None = None
         self.hold: Hold | None = None
         self.depth = 0  # how often a reentrant lock was taken again
+        self.doubtful = False  # it was given back, and no answer came: it may be somebody else's
         self.watch: Watch | None = None
         self.below: tuple[Any, ...] | None = None  # permits taken before this one
 
@@ -60,6 +63,7 @@ class State:
         if self.token != token:
             return
         self.depth = 0
+        self.doubtful = False
         if self.below is None:
             self.token = self.watch = None
         else:
@@ -108,6 +112,7 @@ class Local:
         state = self._lock._state()  # noqa: SLF001
         state.hold = state.watch = state.below = None
         state.depth = 0
+        state.doubtful = False
         state.token = token
 
 
@@ -205,6 +210,10 @@ class BaseLock:
     def _state(self) -> State:
         return self._states.of(self._owner())
 
+    def _certain_hold(self) -> Hold | None:
+        state = self._state()
+        return None if state.token is None or state.doubtful else state.hold
+
     @property
     def local(self) -> Local:
         """Has the `token` that the server stores for whoever asks, as redis-py's locks do."""
@@ -216,19 +225,19 @@ class BaseLock:
 
         Give it to what the lock protects: who has seen a higher one refuses.
         """
-        state = self._state()
-        return None if state.token is None or state.hold is None else state.hold.fence
+        hold = self._certain_hold()
+        return None if hold is None else hold.fence
 
     @property
     def remaining(self) -> float | None:
         """Seconds for which the lock is still certainly held: 0.0 if it is not, None without a lease."""
-        state = self._state()
-        return 0.0 if state.token is None or state.hold is None else state.hold.remaining
+        hold = self._certain_hold()
+        return 0.0 if hold is None else hold.remaining
 
     def raise_if_lost(self) -> None:
         """Raises `LockLostError` where the lock was lost, and `LockError` where it is not held."""
         state = self._state()
-        if state.token is None:
+        if state.token is None or state.doubtful:
             raise self._error(LockError, "The lock is not held")
         if state.hold is not None and state.hold.lost:
             raise self._error(LockLostError, "The lock was lost: its lease ended or was refused")
@@ -285,10 +294,21 @@ class BaseLock:
         state.hold = hold
         state.token = token
         state.depth = 0
+        state.doubtful = False
         state.watch = None if hold is None or self.on_lost is None else self._watch(hold)
 
     def _watch(self, hold: Hold) -> Watch:
         raise NotImplementedError
+
+    def _until(self, state: State) -> float:
+        """When the lease may end, on the monotonic clock."""
+        left = 0.0 if state.hold is None else state.hold.remaining
+        return math.inf if left is None else time.monotonic() + left
+
+    def _take_anew(self, state: State) -> None:
+        """What was given back without an answer is not held, but may still be in the way."""
+        if state.doubtful:
+            self._abandon(state, state.token)
 
     def _again(self, state: State) -> bool:
         """Takes a reentrant lock that is held already."""
@@ -310,13 +330,13 @@ class BaseLock:
             return self._locks.release(hold)
         return self._locks.release_token(self._names, self._kind, token)
 
-    def _abandon(self, state: State) -> None:
-        """Who gives it back was interrupted once more, or has closed the client: it is done without them."""
-        if state.token is None:
+    def _abandon(self, state: State, token: bytes | None) -> None:
+        """Who gives it back was interrupted once more, or got no answer: it is done without them."""
+        if token is None or state.token != token:
             return
         if state.hold is not None:
             state.hold.give_back()
-        state.forget(state.token)
+        state.forget(token)
 
     def _extend(self, token: bytes, hold: Hold | None, seconds: float, add: bool) -> Operation:
         if hold is not None:

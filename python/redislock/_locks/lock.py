@@ -81,6 +81,7 @@ class Lock(BaseLock):
         Raises `DeadlockError` where waiting would never end.
         """
         state = self._state()
+        self._take_anew(state)
         if self.reentrant and state.token is not None:
             return self._again(state)
         own = self._token(token)
@@ -134,13 +135,19 @@ class Lock(BaseLock):
             state.depth -= 1
             return
         # Forgotten only once the server has answered, so that who got no answer can try again.
+        until = self._until(state) if state.doubtful else 0.0
         try:
             self.do_release(token)
         except LockNotOwnedError:
             state.forget(token)
-            raise
+            if time.monotonic() >= until:
+                raise
+            return  # by the release before, which was not answered
         except ClosedError:  # there will be no other answer, and it must not be renewed for ever
-            self._abandon(state)
+            self._abandon(state, token)
+            raise
+        except BaseException:
+            state.doubtful = state.token == token
             raise
         state.forget(token)
 
@@ -207,16 +214,16 @@ class Lock(BaseLock):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        state = self._state()
+        token = state.token
         try:
             self.release()
         except LockError:
             if self.raise_on_release_error:
                 raise
             logger.warning(NOT_OWNED_AT_EXIT)
-        except Exception:
-            raise
-        except BaseException:
-            self._abandon(self._state())
+        except BaseException:  # nobody will try again
+            self._abandon(state, token)
             raise
 
 
