@@ -495,3 +495,51 @@ def test_a_process_that_was_stopped_past_its_lease_is_told(client, url, user):
         os.kill(first.pid, signal.SIGCONT)
     assert "LockLostError" in first.communicate(timeout=60)[0]
     assert client.part("once", user, ttl=60).peek() == ("second", False)
+
+
+FORKED = """
+import os, sys, redislock
+url, user, leaves = sys.argv[1:]
+client = redislock.Client(url)
+once = client.once(user, ttl=60)
+said = "nothing"
+with once as turn:
+    child = os.fork()
+    if child == 0:
+        try:
+            turn.result = "the child's"
+            if leaves == "raises":
+                raise KeyError
+            once.__exit__(None, None, None)
+        except KeyError as error:
+            once.__exit__(KeyError, error, error.__traceback__)
+            said = "KeyError"
+        except redislock.LockNotOwnedError as error:
+            said = "LockNotOwnedError"
+        print(said, flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+    with redislock.Client(url) as other:
+        try:
+            other.once(user, ttl=60, wait=0.05).run(lambda: "another's")
+        except redislock.TimeoutError:
+            print("still running", flush=True)
+    turn.result = "the parent's"
+print(once.peek().value, flush=True)
+"""
+
+
+@pytest.mark.parametrize("kind", [("threads", "server")], indirect=True, ids=str)
+@pytest.mark.parametrize("leaves", ["raises", "LockNotOwnedError"])
+def test_a_forked_child_ends_no_turn_of_its_parent(client, url, user, leaves):
+    program = subprocess.run(
+        [sys.executable, "-c", FORKED, url, user, leaves],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert program.stderr == ""
+    left = "KeyError" if leaves == "raises" else leaves
+    assert program.stdout.splitlines() == [left, "still running", "the parent's"]
+    assert client.part("once", user, ttl=60).peek().value == "the parent's"

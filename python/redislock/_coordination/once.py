@@ -83,7 +83,7 @@ class Once(BaseOnce["Callable[[_core.Operation], Any]"]):
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         turn = self._leave(owner_here())
-        hold = turn._hold  # noqa: SLF001
+        hold = self._hold_of(turn, kind)
         if hold is None:
             return
         if kind is not None:
@@ -185,7 +185,7 @@ class AsyncOnce(BaseOnce["Callable[[_core.Operation], Awaitable[Any]]"]):
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         turn = self._leave(owner_in_task())
-        hold = turn._hold  # noqa: SLF001
+        hold = self._hold_of(turn, kind)
         if hold is None:
             return
         if kind is not None:

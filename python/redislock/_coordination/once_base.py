@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import time
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from redislock._errors import LockLostError, TimeoutError, WrongTypeError  # noqa: A004  # ours
+from redislock._errors import LockLostError, LockNotOwnedError, TimeoutError, WrongTypeError  # noqa: A004  # ours
 from redislock._locks.naming import make_namer
 
 if TYPE_CHECKING:
@@ -41,10 +42,11 @@ class OnceTurn:
     of it.
     """
 
-    __slots__ = ("_hold", "_who", "mine", "result")
+    __slots__ = ("_hold", "_process", "_who", "mine", "result")
 
     def __init__(self, hold: _core.Hold | None, result: Any = None) -> None:
         self._hold = hold
+        self._process = os.getpid()
         self._who = ""
         self.mine = hold is not None
         self.result = result
@@ -182,6 +184,21 @@ class BaseOnce(Generic[Run]):
             _running.discard(self._running_as(turn._who))  # noqa: SLF001
         return turn
 
+    def _hold_of(self, turn: OnceTurn, kind: type[BaseException] | None) -> _core.Hold | None:
+        """What a turn that ends has to give back. A forked child has nothing of its parent's."""
+        hold = turn._hold  # noqa: SLF001
+        if hold is None or turn._process == os.getpid():  # noqa: SLF001
+            return hold
+        if kind is None:
+            raise LockNotOwnedError(
+                f"once {self._key!r} is the turn of the process that forked this one; no result was stored",
+                self._name(),
+            )
+        return None
+
+    def _name(self) -> str:
+        return self._key if isinstance(self._key, str) else self._key.decode(errors="replace")
+
     def _done(self, found: list[bytes]) -> OnceTurn:
         if not found:
             raise TypeError(
@@ -222,7 +239,7 @@ class BaseOnce(Generic[Run]):
             raise LockLostError(
                 f"once {self._key!r} ran here for longer than its lease was kept, and another has taken "
                 "over; its result was not stored",
-                self._key if isinstance(self._key, str) else self._key.decode(errors="replace"),
+                self._name(),
             )
         if wrong is not None:
             raise wrong
