@@ -191,6 +191,22 @@ def test_a_token_can_be_given_and_handed_over(blocking, raw, name):
         first.release()
 
 
+@pytest.mark.parametrize("made", [redislock.Lock, redislock.asyncio.Lock])
+def test_a_user_may_add_attributes_and_replace_methods(server, made, monkeypatch):
+    lock = made(server.url, "name")
+    lock.purpose = "tests"
+    monkeypatch.setattr(lock, "acquire", lambda: "replaced")
+    assert (lock.purpose, lock.acquire()) == ("tests", "replaced")
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), 1e9, threading.TIMEOUT_MAX])
+def test_one_may_wait_for_longer_than_anybody_lives(blocking, name, seconds):
+    holder = blocking.lock(name, thread_local=False)
+    holder.acquire()
+    threading.Timer(0.1, holder.release).start()
+    assert redislock.Lock(blocking, name, blocking_timeout=seconds).acquire()
+
+
 class Polled(redislock.Lock):
     tries = 0
 

@@ -48,7 +48,7 @@ class Lock(BaseLock):
     to a task. `on_lost` is called in the event loop, and may be a coroutine function.
     """
 
-    __slots__ = ()
+    # No __slots__: attributes may be added and methods replaced, as with redis-py's locks.
 
     _owner_of_caller: ClassVar[Callable[[], Owner]] = staticmethod(owner_in_task)
     _client_for: ClassVar[Callable[[Any], Any]] = staticmethod(async_client_for)

@@ -30,6 +30,7 @@ Name = str | bytes | memoryview
 NOT_ACQUIRED = "Unable to acquire lock within the time specified"
 NOT_OWNED_AT_EXIT = "Lock was unlocked or no longer owned when exiting context manager."
 
+_FOR_EVER = 1e8  # seconds, and more than the core takes
 _MANY = 64  # owners of one lock, before those who are no more are looked for
 
 
@@ -37,7 +38,7 @@ def wait_of(blocking: bool, blocking_timeout: float | None) -> float | None:
     """How long to wait: not at all, so many seconds, or None for as long as it takes."""
     if not blocking:
         return 0
-    return None if blocking_timeout is None else max(blocking_timeout, 0)
+    return None if blocking_timeout is None or blocking_timeout > _FOR_EVER else max(blocking_timeout, 0)
 
 
 class State:

@@ -56,7 +56,7 @@ class Lock(BaseLock):
     waiting will never end.
     """
 
-    __slots__ = ()
+    # No __slots__: attributes may be added and methods replaced, as with redis-py's locks.
 
     _owner_of_caller: ClassVar[Callable[[], Owner]] = staticmethod(owner_here)
     _client_for: ClassVar[Callable[[Any], Any]] = staticmethod(blocking_client_for)
