@@ -8,6 +8,7 @@
 #include "bindings/bindings.hpp"
 #include "bindings/without_gil.hpp"
 #include "locks/acquire.hpp"
+#include "locks/holding.hpp"
 #include "locks/identity.hpp"
 #include "locks/listing.hpp"
 

@@ -11,14 +11,15 @@
 namespace redislock::locks {
 namespace {
 
+std::string_view flag(bool on) noexcept { return on ? "1" : "0"; }
+
 constexpr nanos cleanup_patience = 30 * second;
 // A waiter that hears nothing asks again by itself now and then: a refresh heals what is lost much
 // sooner, unless its line was forgotten by a server that started anew.
 constexpr nanos longest_silence = 20 * second;
 constexpr nanos subscribing_patience = 1 * second;
-constexpr nanos renewal_patience = 500 * millisecond;
-
-std::string_view flag(bool on) noexcept { return on ? "1" : "0"; }
+constexpr nanos handed_lease = 300 * millisecond;  // as in queue.lua
+constexpr nanos long_enough = 200 * millisecond;  // of it must be left, to begin before the claim is answered
 
 std::vector<std::int64_t> to_fences(std::string_view text) {
     std::vector<std::int64_t> fences;
@@ -84,6 +85,8 @@ private:
     void fill_acquire(engine::unit& to) const;
     result<done> take_answer(const wire::reply& said);
     void take_cycle(const wire::reply& said);
+    bool take_handed(std::string_view words);
+    result<verdict> keep();
     nanos left() const noexcept { return rules_.wait == never ? never : rules_.wait - with_.elapsed(); }
 
     engine::context& with_;
@@ -99,9 +102,11 @@ private:
     std::shared_ptr<engine::signal> words_;
     std::optional<place> place_;
     nanos asked_at_ = 0;
+    nanos queued_after_ = 0;  // its ticket is of a later moment
+    nanos handed_until_ = 0;  // of a lock that was handed over and is still to be claimed
     std::string fences_;
     verdict verdict_;
-    enum class state : std::uint8_t { busy, queued, held, deadlock } state_ = state::busy;
+    enum class state : std::uint8_t { busy, queued, handed, held, deadlock } state_ = state::busy;
 };
 
 void attempt::fill_acquire(engine::unit& to) const {
@@ -141,6 +146,7 @@ result<done> attempt::take_answer(const wire::reply& said) {
         fences_ = text.substr(5);
     } else if (text.starts_with("queued ")) {
         state_ = state::queued;
+        if (ticket_ == "0") queued_after_ = asked_at_;
         ticket_ = text.substr(7);
     } else {
         return unreadable(said);
@@ -172,9 +178,7 @@ engine::task<result<done>> attempt::ask() {
 engine::task<result<done>> attempt::claim() {
     with_.allow(rules_.round_trip);
     auto slot = with_.make_slot();
-    slot->request.policy = engine::resend::token;
-    const std::array<std::string_view, 4> arguments{token_, lease_, letter_of(what_.how), channel_};
-    slot->request.evalsha(scripts::claim, all_keys(what_.locks), arguments);
+    call_claim(slot->request, what_, token_, lease_, channel_);
     asked_at_ = with_.loop().now();
     guard_.arm(slot);
     auto said = co_await with_.send(slot);
@@ -210,7 +214,26 @@ result<done> attempt::get_in_line() {
     return done{};
 }
 
-// "handed TIME FENCES": may be claimed. "again": ask again.
+// "TIME FENCES", of a lock that was handed over at that time of the server. True where it is certainly ours
+// long enough to begin with it while the keeper claims it.
+//
+// The ticket is the server's time in microseconds too, of a moment after `queued_after_`: so much later,
+// less 0.1 % for clocks that run differently, it was handed over at the earliest.
+bool attempt::take_handed(std::string_view words) {
+    const auto blank = words.find(' ');
+    if (blank == std::string_view::npos) return false;  // from a refresh, which does not know when
+    const nanos now = with_.loop().now();
+    const nanos stood =
+        (to_number(words) * 1000 - to_number(ticket_)) * microsecond;  // in whole milliseconds
+    const nanos handed_at = queued_after_ + std::max<nanos>(stood - stood / 1000, 0);
+    if (stood < -millisecond || handed_at > now) return false;  // a clock was set
+    handed_until_ = deadline_of(handed_at, handed_lease);
+    if (handed_until_ - now < long_enough) return false;
+    fences_ = words.substr(blank + 1);
+    return true;
+}
+
+// "handed TIME FENCES" or "handed FENCES": may be claimed. "again": ask again.
 engine::task<result<done>> attempt::await_turn() {
     const nanos wait = std::min(left(), longest_silence);
     if (wait <= 0) co_return done{};
@@ -224,6 +247,10 @@ engine::task<result<done>> attempt::await_turn() {
     std::string text = std::move(**word);
     while (text == "again" && words_->has_words()) text = *words_->take();  // said more than once
     if (text.starts_with("handed ")) {
+        if (take_handed(std::string_view(text).substr(7))) {
+            state_ = state::handed;
+            co_return done{};
+        }
         auto claimed = co_await claim();
         co_return claimed;
     }
@@ -249,6 +276,7 @@ engine::task<result<verdict>> attempt::run() {
                 auto heard = co_await with_.receive(words_, std::min(left(), subscribing_patience));
                 if (!heard) co_return std::move(heard.error());
             }
+            while (words_->has_words()) words_->take();  // that it listens now
             continue;
         }
         while (state_ == state::queued && left() > 0) {
@@ -257,25 +285,33 @@ engine::task<result<verdict>> attempt::run() {
             if (state_ != state::queued) break;
         }
         if (state_ == state::busy && left() > 0) continue;
-        if (state_ == state::held || state_ == state::deadlock) break;
+        if (state_ != state::busy && state_ != state::queued) break;
         auto left_line = co_await leave();
         if (!left_line) co_return std::move(left_line.error());
         co_return std::move(verdict_);
     }
     guard_.disarm();
     if (state_ == state::deadlock) co_return std::move(verdict_);
-    verdict_.held = std::make_shared<hold>(what_, token_, to_fences(fences_), asked_at_, rules_.lease);
+    co_return keep();
+}
+
+// It is ours: from now on the keeper's to claim, to renew, and to tell of its loss.
+result<verdict> attempt::keep() {
+    const bool handed = state_ == state::handed;
+    const nanos deadline = handed ? handed_until_ : deadline_of(asked_at_, rules_.lease);
+    verdict_.held = std::make_shared<hold>(what_, token_, to_fences(fences_), deadline, rules_.lease);
     verdict_.held->announced = rules_.announce;
-    if (rules_.lease != no_lease && (rules_.renew || rules_.announce)) {
-        auto opened = keepers_.open();
-        if (!opened) {
-            guard_.arm(with_.make_slot());
-            co_return std::move(opened.error());
-        }
-        const nanos until = rules_.max_hold == never ? never : with_.loop().now() + rules_.max_hold;
-        (*opened)->keep(verdict_.held, rules_.renew, until);
+    const bool renewing = rules_.renew && rules_.lease != no_lease;
+    if (!handed && !renewing && (rules_.lease == no_lease || !rules_.announce)) return std::move(verdict_);
+    auto opened = keepers_.open();
+    if (!opened) {
+        guard_.arm(with_.make_slot());
+        return std::move(opened.error());
     }
-    co_return std::move(verdict_);
+    const nanos until = rules_.max_hold == never ? never : with_.loop().now() + rules_.max_hold;
+    if (handed) (*opened)->claim(verdict_.held, renewing, until);
+    else (*opened)->keep(verdict_.held, renewing, until);
+    return std::move(verdict_);
 }
 
 }  // namespace
@@ -285,105 +321,6 @@ engine::task<result<verdict>> acquire(engine::context& with, access& keepers, co
     attempt own(with, keepers, what, rules, token);
     auto ended = co_await own.run();
     co_return ended;
-}
-
-engine::task<result<bool>> release(engine::context& with, access& keepers, hold& which) {
-    if (auto* at = keepers.opened()) {
-        auto words = engine::signal::make(with.loop());
-        // A renewal on its way should not reach the key after its release. It would do no harm: where
-        // the keeper's connection hangs, it is not waited for.
-        if (at->drop(which, words)) {
-            auto ended = co_await with.receive(words, renewal_patience);
-            if (!ended) co_return std::move(ended.error());
-        }
-    }
-    auto slot = with.make_slot();
-    call_release(slot->request, which.what, which.token);
-    auto said = co_await with.send(slot);
-    if (!said) co_return std::move(said.error());
-    const auto& answer = (*said)[0];
-    if (answer.is_failure()) co_return wire::to_error(answer);
-    const bool repeated = slot->in_doubt;
-    const bool ours = answer.integer == 1 || (repeated && with.loop().now() < which.deadline());
-    if (ours) which.release();
-    else which.lose();
-    co_return ours;
-}
-
-engine::task<result<bool>> release(engine::context& with, const target& what, const std::string& token) {
-    auto slot = with.make_slot();
-    call_release(slot->request, what, token);
-    auto said = co_await with.send(std::move(slot));
-    if (!said) co_return std::move(said.error());
-    const auto& answer = (*said)[0];
-    if (answer.is_failure()) co_return wire::to_error(answer);
-    co_return answer.integer == 1;
-}
-
-engine::task<result<bool>> extend(engine::context& with, const target& what, const std::string& token,
-                                  nanos lease, bool adding) {
-    std::vector<std::string_view> keys;
-    for (const auto& each : what.locks) keys.insert(keys.end(), {each.name, each.holders});
-    const auto wanted = std::to_string(lease / millisecond);
-    const std::array<std::string_view, 4> arguments{token, letter_of(what.how), wanted, flag(adding)};
-    auto slot = with.make_slot();
-    // A repetition would add twice.
-    slot->request.policy = adding ? engine::resend::once : engine::resend::token;
-    slot->request.evalsha(scripts::extend, keys, arguments);
-    auto said = co_await with.send(std::move(slot));
-    if (!said) co_return std::move(said.error());
-    const auto& answer = (*said)[0];
-    if (answer.is_failure()) co_return wire::to_error(answer);
-    co_return answer.integer == 1;
-}
-
-engine::task<result<bool>> extend(engine::context& with, access& keepers, hold& which, nanos lease,
-                                  bool adding) {
-    const nanos asked_at = with.loop().now();
-    const auto before = which.changes();
-    auto extended = co_await extend(with, which.what, which.token, lease, adding);
-    if (!extended) co_return extended;
-    if (!*extended) {
-        which.lose();
-        co_return false;
-    }
-    // What was left is known to be at least what the local deadline says.
-    const nanos left =
-        adding && which.deadline() != never ? std::max<nanos>(which.deadline() - asked_at, 0) : 0;
-    which.extended(asked_at, left + lease, before);
-    which.renew_for(left + lease);
-    if (auto* at = keepers.opened()) at->reschedule(which);
-    co_return true;
-}
-
-engine::task<result<std::optional<std::string>>> holder(engine::context& with, const std::string& name) {
-    auto slot = with.make_slot();
-    slot->request.policy = engine::resend::read;
-    slot->request.commands.add("GET", name);
-    auto said = co_await with.send(std::move(slot));
-    if (!said) co_return std::move(said.error());
-    const auto& answer = (*said)[0];
-    if (answer.is_failure()) co_return wire::to_error(answer);
-    if (answer.is_nil()) co_return std::optional<std::string>{};
-    co_return std::optional<std::string>(answer.text);
-}
-
-engine::task<result<bool>> wait_lost(engine::context& with, std::shared_ptr<hold> which, nanos patience) {
-    auto words = engine::signal::make(with.loop());
-    which->watch(words);
-    with.allow(never);
-    const nanos until = patience == never ? never : with.loop().now() + patience;
-    for (;;) {
-        const nanos now = with.loop().now();
-        if (which->released()) co_return false;
-        if (which->lost(now)) co_return true;
-        if (now >= until) co_return false;
-        // Renewed or not, nobody else needs to tell that a deadline has passed.
-        const nanos next = std::min(until, which->deadline());
-        auto word =
-            co_await with.receive(words, next == never ? never : std::max<nanos>(next - now, millisecond));
-        if (!word) co_return std::move(word.error());
-    }
 }
 
 }  // namespace redislock::locks

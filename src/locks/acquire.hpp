@@ -1,5 +1,4 @@
-// What can be done with a lock, as coroutines: take it or wait for it in line, give it back, extend
-// it. What is passed by reference must outlive the task.
+// Taking a lock or waiting for it in line, as a coroutine. What is passed by reference must outlive it.
 //
 // The protocol is in the scripts beside this (queue.lua first). It follows Redis's own advice on
 // locks (https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/) and adds a queue,
@@ -7,7 +6,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,24 +43,5 @@ struct verdict {
 
 engine::task<result<verdict>> acquire(engine::context& with, access& keepers, const target& what,
                                       const terms& rules, const std::string& token);
-
-/// Gives it back; true if it was ours until then. After a lost answer a repetition that finds nothing
-/// counts as ours only where the lease cannot have ended meanwhile.
-engine::task<result<bool>> release(engine::context& with, access& keepers, hold& which);
-
-/// The same with a token alone, also to leave the line.
-engine::task<result<bool>> release(engine::context& with, const target& what, const std::string& token);
-
-/// Extends to `lease` from now on, or by it where `adding`; false where it is not ours.
-engine::task<result<bool>> extend(engine::context& with, const target& what, const std::string& token,
-                                  nanos lease, bool adding);
-engine::task<result<bool>> extend(engine::context& with, access& keepers, hold& which, nanos lease,
-                                  bool adding);
-
-/// The token of a mutex's holder, if there is one.
-engine::task<result<std::optional<std::string>>> holder(engine::context& with, const std::string& name);
-
-/// Waits until it is lost; false when `patience` is over before, or it was released.
-engine::task<result<bool>> wait_lost(engine::context& with, std::shared_ptr<hold> which, nanos patience);
 
 }  // namespace redislock::locks

@@ -30,6 +30,7 @@ if kind == 'm' and #KEYS == 6 then  -- the common case, before anything else is 
   end
   if holder and holder ~= token and not waiting then return 'busy' end
 end
+-- include owner
 -- include queue
 -- include deadlock
 

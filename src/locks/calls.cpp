@@ -22,6 +22,13 @@ void call_release(engine::unit& to, const target& what, std::string_view token) 
                std::array<std::string_view, 2>{token, letter_of(what.how)});
 }
 
+void call_claim(engine::unit& to, const target& what, std::string_view token, std::string_view lease_ms,
+                std::string_view channel) {
+    to.policy = engine::resend::token;
+    to.evalsha(scripts::claim, all_keys(what.locks),
+               std::array<std::string_view, 4>{token, lease_ms, letter_of(what.how), channel});
+}
+
 std::int64_t to_number(std::string_view text) noexcept {
     std::int64_t value = 0;
     std::from_chars(text.data(), text.data() + text.size(), value);

@@ -1,4 +1,4 @@
-// What the callers of the scripts share: keys in the order in which the scripts take them, the call
+// What the callers of the scripts share: keys in the order in which the scripts take them, the calls
 // that more than one place makes, and numbers as they answer with them.
 #pragma once
 
@@ -17,6 +17,10 @@ std::vector<std::string_view> all_keys(std::span<const lock_keys> locks);
 
 /// Fills `to` with a call of release.lua, which also leaves the line.
 void call_release(engine::unit& to, const target& what, std::string_view token);
+
+/// Fills `to` with a call of claim.lua.
+void call_claim(engine::unit& to, const target& what, std::string_view token, std::string_view lease_ms,
+                std::string_view channel);
 
 /// The integer that a text begins with; 0 where it begins with none.
 std::int64_t to_number(std::string_view text) noexcept;

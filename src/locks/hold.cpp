@@ -16,12 +16,12 @@ nanos deadline_of(nanos asked_at, nanos lease) noexcept {
     return asked_at + std::max<nanos>(lease - drift, 0);
 }
 
-hold::hold(target own, std::string own_token, std::vector<std::int64_t> own_fences, nanos asked_at,
+hold::hold(target own, std::string own_token, std::vector<std::int64_t> own_fences, nanos deadline,
            nanos lease)
     : what(std::move(own)),
       token(std::move(own_token)),
       fences(std::move(own_fences)),
-      deadline_(deadline_of(asked_at, lease)),
+      deadline_(deadline),
       lease_(lease) {}
 
 bool hold::lost(nanos now) const noexcept {

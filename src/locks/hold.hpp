@@ -20,8 +20,8 @@ inline constexpr nanos no_lease = 0;
 
 class hold {
 public:
-    /// `asked_at`: when the request that took it was sent, on the monotonic clock.
-    hold(target own, std::string own_token, std::vector<std::int64_t> own_fences, nanos asked_at,
+    /// `deadline`: of the lease that it has now; `lease`: what it is renewed for, or is to have once claimed.
+    hold(target own, std::string own_token, std::vector<std::int64_t> own_fences, nanos deadline,
          nanos lease);
     hold(const hold&) = delete;
     hold& operator=(const hold&) = delete;
@@ -68,7 +68,7 @@ private:
     std::vector<std::weak_ptr<engine::signal>> watchers_;
 };
 
-/// The local deadline of a lease.
+/// The local deadline of a lease. `asked_at`: when the request for it was sent, on the monotonic clock.
 nanos deadline_of(nanos asked_at, nanos lease) noexcept;
 
 /// Losses of holds that are announced, for a thread that tells their owners.

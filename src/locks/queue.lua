@@ -1,5 +1,5 @@
 -- What the scripts of locks share: who holds a lock, who waits for it, and handing it on. Put in
--- front of a script by a line "-- include queue".
+-- front of a script by a line "-- include queue", behind "-- include owner".
 --
 -- A lock is six keys in one slot. `name` is what the lock is called: of a mutex the holder's token,
 -- as redis-py stores it; of a semaphore or a read-write lock a sorted set of tokens by the
@@ -34,22 +34,6 @@ local function keys_of(name)
   local side = tagged and name .. ':redislock:t:' or '{' .. name .. '}:redislock:'
   return {name = name, queue = side .. 'queue', waiters = side .. 'waiters', alive = side .. 'alive',
           fence = side .. 'fence', holders = side .. 'holders'}
-end
-
--- Owners are the part of our tokens in front of the slash: "host:pid:nonce:who".
-local function owner_of(token) return string.match(token, '^([^/]+:[^/]+)/') end
-local function waits_of(owner)
-  local process, who = string.match(owner, '^([^:]*:[^:]*:[^:]*):(.+)$')
-  return process and 'redislock:waits:' .. process, who
-end
-
-local function forget_wait(token)
-  local owner = owner_of(token)
-  local key, who = waits_of(owner or '')
-  if key then
-    local edge = redis.pcall('HGET', key, who)
-    if type(edge) == 'string' and string.find(edge, token, 1, true) then redis.pcall('HDEL', key, who) end
-  end
 end
 
 -- ---- who holds it

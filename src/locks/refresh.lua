@@ -6,6 +6,7 @@
 -- ARGV  1 the process's channel, 2 its key of edges (deadlock.lua), or ''
 -- reply for each lock a list: 1, or 0 where the process was given up meanwhile and must get in line
 --       again, then "NUMBER FENCE[,FENCE...]" of each of its waiters that may claim
+-- include owner
 -- include queue
 
 local few = 200

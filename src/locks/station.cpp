@@ -1,21 +1,16 @@
 #include "locks/station.hpp"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <span>
+#include <utility>
 
-#include "engine/operation.hpp"
-#include "locks/calls.hpp"
 #include "locks/identity.hpp"
-#include "locks/scripts.hpp"
 
 namespace redislock::locks {
 namespace {
 
 constexpr nanos refresh_every = 250 * millisecond;  // queue.lua passes over who is silent for 750 ms
-constexpr nanos refresh_patience = 2 * second;
-constexpr nanos renew_patience = 5 * second;
 constexpr std::size_t lines_a_call = 200;
 constexpr std::size_t renewals_a_call = 1000;
 constexpr nanos shortest_retry = 5 * millisecond;
@@ -27,108 +22,6 @@ nanos next_renewal(const hold& which) noexcept {
 }
 
 }  // namespace
-
-// ---- what is asked of the server
-
-class station::refresh_request final : public engine::operation_of<std::vector<wire::reply>> {
-public:
-    refresh_request(std::vector<lock_keys> lines, const station& from)
-        : operation_of(refresh_patience), lines_(std::move(lines)), from_(from) {}
-
-    const std::vector<lock_keys>& lines() const noexcept { return lines_; }
-
-private:
-    engine::task<result<std::vector<wire::reply>>> body(engine::context& with) override {
-        auto slot = with.make_slot();
-        slot->request.policy = engine::resend::token;
-        const std::array<std::string_view, 2> arguments{from_.channel_, from_.waits_};
-        slot->request.evalsha(scripts::refresh, all_keys(lines_), arguments);
-        auto said = co_await with.send(std::move(slot));
-        if (!said) co_return std::move(said.error());
-        const auto& answer = (*said)[0];
-        if (answer.type != wire::reply::kind::array) co_return error{errc::server_refused, answer.text};
-        co_return answer.items;
-    }
-
-    std::vector<lock_keys> lines_;
-    const station& from_;
-};
-
-class station::renew_request final : public engine::operation_of<std::vector<wire::reply>> {
-public:
-    explicit renew_request(std::vector<std::shared_ptr<hold>> holds)
-        : operation_of(patience(holds)), holds_(std::move(holds)) {}
-
-    const std::vector<std::shared_ptr<hold>>& holds() const noexcept { return holds_; }
-    /// The server has renewed the one at `index`.
-    void extend(std::size_t index) const {
-        holds_[index]->extended(asked_at_, asked_[index].lease, asked_[index].since);
-    }
-
-private:
-    struct request {
-        nanos lease;
-        std::uint32_t since;
-        std::string milliseconds;
-    };
-
-    // Not beyond the end of any lease, which is to be noticed in time.
-    static nanos patience(const std::vector<std::shared_ptr<hold>>& holds) {
-        nanos least = renew_patience;
-        const nanos now = monotonic_now();
-        for (const auto& each : holds) least = std::min({least, each->lease() / 3, each->deadline() - now});
-        return std::max(least, millisecond);
-    }
-
-    engine::task<result<std::vector<wire::reply>>> body(engine::context& with) override {
-        asked_at_ = with.loop().now();
-        std::vector<std::string_view> keys;
-        std::vector<std::string_view> arguments;
-        asked_.reserve(holds_.size());
-        for (const auto& each : holds_) {
-            const auto since = each->changes();  // before the lease is read
-            const nanos lease = each->lease();
-            asked_.push_back({lease, since, std::to_string(lease / millisecond)});
-            const auto& own = asked_.back();
-            for (const auto& lock : each->what.locks) {
-                const bool mutex = each->what.how == kind::mutex;
-                keys.insert(keys.end(), {lock.name, mutex ? lock.fence : lock.holders});
-                arguments.insert(arguments.end(), {letter_of(each->what.how), each->token, own.milliseconds});
-            }
-        }
-        auto slot = with.make_slot();
-        slot->request.policy = engine::resend::token;
-        slot->request.evalsha(scripts::renew, keys, arguments);
-        auto said = co_await with.send(std::move(slot));
-        if (!said) co_return std::move(said.error());
-        const auto& answer = (*said)[0];
-        if (answer.type != wire::reply::kind::array || answer.items.size() * 2 != keys.size()) {
-            co_return error{errc::server_refused, answer.text};
-        }
-        co_return answer.items;
-    }
-
-    std::vector<std::shared_ptr<hold>> holds_;
-    std::vector<request> asked_;
-    nanos asked_at_ = 0;
-};
-
-class station::give_back_request final : public engine::operation_of<done> {
-public:
-    explicit give_back_request(std::shared_ptr<hold> which)
-        : operation_of(renew_patience), which_(std::move(which)) {}
-
-private:
-    engine::task<result<done>> body(engine::context& with) override {
-        auto slot = with.make_slot();
-        call_release(slot->request, which_->what, which_->token);
-        auto said = co_await with.send(std::move(slot));
-        if (!said) co_return std::move(said.error());  // its lease ends it
-        co_return done{};
-    }
-
-    std::shared_ptr<hold> which_;
-};
 
 // ---- waiters
 
@@ -185,13 +78,16 @@ void station::leave_line(const std::string& lock) {
 
 void station::on_wake() {
     bool waiting = false;
+    std::vector<std::shared_ptr<hold>> handed;
     std::vector<std::shared_ptr<hold>> unclaimed;
     {
         const std::scoped_lock lock(mutex_);
         waiting = !waiters_.empty();
         refreshing_ = refreshing_ || waiting;
+        handed.swap(handed_);
         unclaimed.swap(unclaimed_);
     }
+    for (auto& each : handed) reactor_->submit(std::make_shared<claim_request>(std::move(each), channel_));
     for (auto& each : unclaimed) reactor_->submit(std::make_shared<give_back_request>(std::move(each)));
     if (waiting) {
         if (!subscription_) subscription_ = reactor_->server().subscribe(channel_, *this);
@@ -252,7 +148,8 @@ void station::refresh() {
         const auto begin = lines.begin() + static_cast<std::ptrdiff_t>(from);
         const auto end =
             lines.begin() + static_cast<std::ptrdiff_t>(std::min(from + lines_a_call, lines.size()));
-        reactor_->submit(std::make_shared<refresh_request>(std::vector<lock_keys>(begin, end), *this));
+        reactor_->submit(
+            std::make_shared<refresh_request>(std::vector<lock_keys>(begin, end), channel_, waits_));
         ++refreshes_;
     }
 }
@@ -292,12 +189,34 @@ void station::keep(const std::shared_ptr<hold>& which, bool renew, nanos until) 
     if (earlier) reactor_->loop().poller().wake_handle()->wake();
 }
 
+void station::claim(const std::shared_ptr<hold>& which, bool renew, nanos until) {
+    {
+        const std::scoped_lock lock(mutex_);
+        auto& own = charges_[which.get()];
+        own.which = which;
+        own.key = which.get();
+        own.renew = renew;
+        own.until = until;
+        own.under_way = true;
+        handed_.push_back(which);
+    }
+    reactor_->loop().poller().wake_handle()->wake();
+}
+
+bool station::settle(const hold& which, const std::shared_ptr<engine::signal>& who) {
+    const std::scoped_lock lock(mutex_);
+    const auto found = charges_.find(&which);
+    if (found == charges_.end() || !found->second.under_way) return false;
+    found->second.settling.push_back(who);
+    return true;
+}
+
 bool station::drop(const hold& which, const std::shared_ptr<engine::signal>& who) {
     const std::scoped_lock lock(mutex_);
     const auto found = charges_.find(&which);
     if (found == charges_.end()) return false;
     if (found->second.under_way) {
-        found->second.told = who;
+        found->second.dropped = who;
         return true;
     }
     end_charge(&which);
@@ -394,38 +313,38 @@ void station::renew() {
     arm_renewal();
 }
 
-void station::take_renewed(renew_request& done) {
+bool station::take_lease(lease_request& done, std::size_t index) {
     const nanos now = reactor_->loop().now();
-    const auto* answers = done.outcome() ? &*done.outcome() : nullptr;
-    std::size_t at = 0;
+    const auto& which = done.holds()[index];
+    const auto granted = done.granted(index);
+    const std::scoped_lock lock(mutex_);
+    const auto found = charges_.find(which.get());
+    if (found == charges_.end()) return false;
+    auto& own = found->second;
+    own.under_way = false;
+    // One that came too late has been told to be lost, and stays so.
+    const bool lost = granted && (!*granted || now >= which->deadline());
+    if (granted && !lost) done.extend(index);
+    for (const auto& each : std::exchange(own.settling, {})) each->post("settled");
+    if (own.dropped) {
+        own.dropped->post("ended");
+        charges_.erase(found);
+        return false;
+    }
+    if (lost || (granted && !own.renew && !which->announced)) {
+        charges_.erase(found);
+        return lost;
+    }
+    const nanos retry = now + std::max(which->lease() / 10, shortest_retry);
+    if (granted && own.renew) schedule(own, next_renewal(*which));
+    else schedule(own, granted ? which->deadline() : std::min(retry, which->deadline()));
+    return false;
+}
+
+void station::take_leases(lease_request& done) {
     for (std::size_t index = 0; index < done.holds().size(); ++index) {
         const auto& each = done.holds()[index];
-        bool renewed = answers != nullptr;
-        for (std::size_t i = 0; i < each->what.locks.size(); ++i, ++at) {
-            renewed = renewed && (*answers)[at].integer == 1;
-        }
-        // One that came too late has been told to be lost, and stays so.
-        const bool refused = answers != nullptr && (!renewed || now >= each->deadline());
-        {
-            const std::scoped_lock lock(mutex_);
-            const auto found = charges_.find(each.get());
-            if (found == charges_.end()) continue;
-            auto& own = found->second;
-            own.under_way = false;
-            if (renewed && !refused) done.extend(index);
-            if (own.told) {
-                own.told->post("ended");
-                charges_.erase(found);
-                continue;
-            }
-            if (!refused) {
-                const nanos retry = now + std::max(each->lease() / 10, shortest_retry);
-                schedule(own, renewed ? next_renewal(*each) : std::min(retry, each->deadline()));
-                continue;
-            }
-            charges_.erase(found);
-        }
-        if (each->lose() && each->announced) push_loss(each);
+        if (take_lease(done, index) && each->lose() && each->announced) push_loss(each);
     }
     arm_renewal();
 }
@@ -435,7 +354,7 @@ void station::pump() {
         reactor_->pump(0);
         for (const auto& each : reactor_->take_finished()) {
             if (auto* refreshed = dynamic_cast<refresh_request*>(each.get())) take_refreshed(*refreshed);
-            else if (auto* renewed = dynamic_cast<renew_request*>(each.get())) take_renewed(*renewed);
+            else if (auto* leases = dynamic_cast<lease_request*>(each.get())) take_leases(*leases);
         }
         [[maybe_unused]] const auto unread = reactor_->loop().take_log();  // the clients tell the same
     } while (reactor_->has_work());

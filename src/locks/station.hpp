@@ -18,6 +18,7 @@
 #include "engine/signal.hpp"
 #include "engine/timers.hpp"
 #include "locks/hold.hpp"
+#include "locks/requests.hpp"
 #include "locks/target.hpp"
 
 namespace redislock::locks {
@@ -40,6 +41,10 @@ public:
 
     /// Renews a hold until `until`, or only notices the end of its lease.
     void keep(const std::shared_ptr<hold>& which, bool renew, nanos until);
+    /// The same for one that was handed over, whose lease is short until the server knows that it came.
+    void claim(const std::shared_ptr<hold>& which, bool renew, nanos until);
+    /// True where the server was asked for a lease and has not answered: `who` gets a word when it has.
+    bool settle(const hold& which, const std::shared_ptr<engine::signal>& who);
     /// No renewal begins after this. True where one is on its way: `who` gets a word when it has ended.
     bool drop(const hold& which, const std::shared_ptr<engine::signal>& who);
     /// Releases what nobody came for.
@@ -54,9 +59,6 @@ public:
     void abandon_after_fork() noexcept { reactor_->abandon_after_fork(); }
 
 private:
-    class refresh_request;
-    class renew_request;
-    class give_back_request;
     class alarm final : public engine::timer {
     public:
         alarm(station& owner, void (station::*call)()) noexcept : owner_(owner), call_(call) {}
@@ -82,7 +84,8 @@ private:
         nanos until = never;
         nanos next = 0;
         bool under_way = false;
-        std::shared_ptr<engine::signal> told;
+        std::shared_ptr<engine::signal> dropped;  // who waits for its end
+        std::vector<std::shared_ptr<engine::signal>> settling;
     };
 
     void on_message(std::string_view payload) override;
@@ -98,7 +101,9 @@ private:
     void refresh();
     void take_refreshed(refresh_request& done);
     void renew();
-    void take_renewed(renew_request& done);
+    void take_leases(lease_request& done);
+    /// What is to be done with it now; true where it turned out to be lost.
+    bool take_lease(lease_request& done, std::size_t index);
     void schedule(charge& which, nanos next);
     void end_charge(const hold* which);
     void collect_due(std::vector<std::shared_ptr<hold>>& batch, std::vector<std::shared_ptr<hold>>& gone);
@@ -119,8 +124,9 @@ private:
     bool refreshing_ = false;  // it listens, and the alarm is set: a waiter need not wake the thread
     std::unordered_map<const hold*, charge> charges_;
     std::set<std::pair<nanos, const hold*>> due_;
-    nanos armed_for_ = never;  // only what is due before that has to wake the thread
-    std::vector<std::shared_ptr<hold>> unclaimed_;
+    nanos armed_for_ = never;                       // only what is due before that has to wake the thread
+    std::vector<std::shared_ptr<hold>> handed_;     // to be claimed
+    std::vector<std::shared_ptr<hold>> unclaimed_;  // to be given back
 };
 
 }  // namespace redislock::locks

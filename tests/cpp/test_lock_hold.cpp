@@ -10,7 +10,7 @@ namespace {
 
 std::shared_ptr<hold> make_hold(nanos asked_at, nanos lease) {
     return std::make_shared<hold>(*target::make({"x"}, kind::mutex), "token", std::vector<std::int64_t>{7},
-                                  asked_at, lease);
+                                  deadline_of(asked_at, lease), lease);
 }
 
 TEST(hold, ends_for_its_owner_before_it_can_end_on_the_server) {
