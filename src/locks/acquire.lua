@@ -108,12 +108,13 @@ if not waiting then return not_got('busy') end
 
 local wish = {kind = kind, limit = limit, id = ARGV[9], handed = false, channel = ARGV[8], names = ARGV[11]}
 local ticket
-for _, lock in ipairs(locks) do  -- a waiter for several may stand at any of them
-  ticket = ticket or redis.call('ZSCORE', lock.queue, token)
-  if #locks > 1 then dequeue(lock, token) end
+for _, lock in ipairs(locks) do
+  ticket = ticket or tonumber(redis.call('ZSCORE', lock.queue, token) or nil)
+  say_alive(lock, wish.channel)
 end
-for _, lock in ipairs(locks) do say_alive(lock, wish.channel) end
-ticket = enqueue(locks[1], token, wish, tonumber(ticket or ARGV[10]))
+ticket = ticket or tonumber(ARGV[10])
+if ticket == 0 then ticket = next_ticket(locks) end
+for _, lock in ipairs(locks) do enqueue(lock, token, wish, ticket) end
 local own = hand_over(locks[1], token)
 if own then return got(own) end
 
@@ -127,4 +128,4 @@ if ARGV[7] == '1' then
     return {'deadlock', unpack(cycle)}
   end
 end
-return not_got('queued ' .. ticket)
+return not_got('queued ' .. integer(ticket))

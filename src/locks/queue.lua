@@ -154,15 +154,12 @@ local function keep_wish(lock, token, wish)
       .. (wish.handed and '1' or '0') .. ' ' .. wish.channel .. ' ' .. wish.names)
 end
 
-local function all_names(packed)
-  local names, at = {}, 1
-  while at <= #packed do
-    local colon = string.find(packed, ':', at, true)
-    local length = tonumber(string.sub(packed, at, colon - 1))
-    names[#names + 1] = string.sub(packed, colon + 1, colon + length)
-    at = colon + length + 1
-  end
-  return names
+-- The locks that a waiter stands at: several where it wants all of them at once.
+local function all_of(lock, wish)
+  if wish.names == '' then return {lock} end
+  local locks = {}
+  for i, name in ipairs(unpacked(wish.names)) do locks[i] = keys_of(name) end
+  return locks
 end
 
 local function keep_line(lock)
@@ -175,16 +172,21 @@ local function say_alive(lock, channel)
   keep_line(lock)
 end
 
--- A retry keeps its ticket. Without one: behind everybody, also where the clock was set back.
-local function enqueue(lock, token, wish, ticket)
-  if ticket == 0 then
+-- Behind everybody, also where the clock was set back.
+local function next_ticket(locks)
+  local ticket = now_us
+  for _, lock in ipairs(locks) do
     local last = redis.call('ZRANGE', lock.queue, -1, -1, 'WITHSCORES')[2]
-    ticket = math.max(now_us, last and tonumber(last) + 1 or 0)
+    if last then ticket = math.max(ticket, tonumber(last) + 1) end
   end
+  return ticket
+end
+
+-- Who stands there keeps its place.
+local function enqueue(lock, token, wish, ticket)
   redis.call('ZADD', lock.queue, 'NX', integer(ticket), token)
   keep_wish(lock, token, wish)
   keep_line(lock)
-  return integer(redis.call('ZSCORE', lock.queue, token))
 end
 
 local function dequeue(lock, token)
@@ -193,24 +195,38 @@ end
 
 local function tell(wish, words) redis.pcall('PUBLISH', wish.channel, wish.id .. ' ' .. words) end
 
--- Several locks at once: all of them, or none and the place in line moves to one that is taken. Its
--- process need not know in which line it stands: it says of all of them that it lives.
-local function hand_all(lock, token, wish)
-  local names = all_names(wish.names)
-  for _, name in ipairs(names) do
-    local other = keys_of(name)
-    if not free(other, 'm', 0) then
-      if name ~= lock.name then
-        local ticket = redis.call('ZSCORE', lock.queue, token)
-        dequeue(lock, token)
-        enqueue(other, token, wish, tonumber(ticket))
-        return 'moved'
-      end
-      return 'taken'
-    end
+local function alive(lock, wish)
+  return now - tonumber(redis.call('ZSCORE', lock.alive, wish.channel) or 0) <= alive_within
+end
+
+-- Whether free locks are kept for a waiter for several, that is not all free at once: from a quarter
+-- of a second on for as long as it has stood by then, then not for twice as long, and so on. Were they
+-- never kept, they could go to younger ones for ever. Were they always kept, then who holds one of them
+-- and waits for another would wait for ever.
+local function keeps(lock, token)
+  local stood = (now_us - tonumber(redis.call('ZSCORE', lock.queue, token) or now_us)) / 250000
+  return stood >= 1 and math.floor(math.log(stood) / math.log(2)) % 2 == 0
+end
+
+-- Whether nobody before this waiter is to have the lock first, now that it is free.
+local function is_next(lock, token)
+  local place = redis.call('ZRANK', lock.queue, token) or 0
+  for _, other in ipairs(place > 0 and redis.call('ZRANGE', lock.queue, 0, math.min(place, 64) - 1) or {}) do
+    local wish = wish_of(lock, other)
+    local waits = wish and not wish.handed and alive(lock, wish) and not holds(lock, wish.kind, other)
+    if waits and (wish.names == '' or keeps(lock, other)) then return false end
+  end
+  return true
+end
+
+-- Several locks at once: all of them, or nil. All lines are in the order of tickets, so that of two who
+-- want several one is next everywhere.
+local function hand_all(locks, token)
+  for _, lock in ipairs(locks) do
+    if not free(lock, 'm', 0) or not is_next(lock, token) then return nil end
   end
   local fences = {}
-  for i, name in ipairs(names) do fences[i] = take(keys_of(name), 'm', token, handed_lease) end
+  for i, lock in ipairs(locks) do fences[i] = take(lock, 'm', token, handed_lease) end
   return table.concat(fences, ',')
 end
 
@@ -218,7 +234,7 @@ end
 -- is told: who still waits comes back with its ticket. So who is away for long, or gone although its
 -- process lives, costs the others one hand-over and not one each time.
 local function pass_over(lock, token, wish, seen)
-  dequeue(lock, token)
+  for _, each in ipairs(all_of(lock, wish)) do dequeue(each, token) end
   forget_wait(token)
   local silent_since = now - alive_within - 1  -- until the process's next word; it may be dead
   if seen > silent_since then redis.call('ZADD', lock.alive, integer(silent_since), wish.channel) end
@@ -249,22 +265,21 @@ local function hand_over(lock, own)
           pass_over(lock, token, wish, seen)
           page = page - 1
         elseif now - seen > forgotten_after then
-          dequeue(lock, token)
+          for _, each in ipairs(all_of(lock, wish)) do dequeue(each, token) end
           forget_wait(token)
           page = page - 1
         elseif now - seen <= alive_within and not held then
           if not free(lock, wish.kind, wish.limit) then return own_fence, true end
+          local locks = all_of(lock, wish)
           local fence
-          if wish.names ~= '' then
-            fence = hand_all(lock, token, wish)
-          else
-            fence = take(lock, wish.kind, token, handed_lease)
-          end
-          if fence == 'moved' then page = page - 1
+          if #locks > 1 then fence = hand_all(locks, token)
+          else fence = take(lock, wish.kind, token, handed_lease) end
+          if not fence then
+            if keeps(lock, token) then return own_fence, true end
           elseif token == own then own_fence = fence
           else
             wish.handed = true
-            keep_wish(lock, token, wish)
+            for _, each in ipairs(locks) do keep_wish(each, token, wish) end
             tell(wish, 'handed ' .. integer(now) .. ' ' .. fence)
           end
         end

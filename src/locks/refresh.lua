@@ -14,9 +14,8 @@ local channel = ARGV[1]
 if ARGV[2] ~= '' then redis.pcall('PEXPIRE', ARGV[2], edges_live) end
 
 local function fences_of(lock, token, wish)
-  if wish.names == '' then return fence_of(lock, wish.kind, token) end
   local fences = {}
-  for i, name in ipairs(all_names(wish.names)) do fences[i] = fence_of(keys_of(name), 'm', token) end
+  for i, each in ipairs(all_of(lock, wish)) do fences[i] = fence_of(each, wish.kind, token) end
   return table.concat(fences, ',')
 end
 

@@ -123,28 +123,41 @@ class Model:
             state = lock.state.get(CHANNELS[each.number % 2])
             held = each.number in lock.holders
             if each.handed and not held:
-                lock.leave(each.number)
+                self.leave_all(each)
                 if state == "alive":
                     lock.state[CHANNELS[each.number % 2]] = "silent"
             elif state is None:
-                lock.leave(each.number)
+                self.leave_all(each)
             elif state == "alive" and not held:
                 if not lock.free(each.number):
                     return got, True
-                if self.hand_all(lock, each):
-                    got = got or each.number == own
-                    each.handed = each.number != own
+                if not self.hand_all(each):
+                    continue  # it has not stood long enough to have locks kept for it
+                got = got or each.number == own
+                each.handed = each.number != own
         return got, False
 
-    def hand_all(self, lock, waiter):
+    def leave_all(self, waiter):
         for name in waiter.names:
-            other = self.locks[name]
-            if not other.free(waiter.number):
-                lock.leave(waiter.number)
-                other.stand(waiter)
+            self.locks[name].leave(waiter.number)
+
+    def hand_all(self, waiter):
+        locks = [self.locks[name] for name in waiter.names]
+        several = len(locks) > 1
+        if several and not all(lock.free(waiter.number) and self.is_next(lock, waiter) for lock in locks):
+            return False
+        for lock in locks:
+            lock.holders.add(waiter.number)
+        return True
+
+    def is_next(self, lock, waiter):
+        for each in lock.line:
+            if each is waiter:
+                break
+            alive = lock.state.get(CHANNELS[each.number % 2]) == "alive"
+            single = len(each.names) == 1
+            if single and alive and not each.handed and each.number not in lock.holders:
                 return False
-        for name in waiter.names:
-            self.locks[name].holders.add(waiter.number)
         return True
 
     def acquire(self, names, number, waiting, barging, ticket):
@@ -164,7 +177,9 @@ class Model:
                 lock.leave(number)
                 lock.state[CHANNELS[number % 2]] = "alive"
             ticket = before.ticket if before else ticket or YOUNGEST
-            locks[0].stand(Waiter(number, names, ticket))
+            waiter = Waiter(number, names, ticket)
+            for lock in locks:
+                lock.stand(waiter)
             own, _ = self.hand_over(names[0], number)
             if own:
                 return self.got(locks, number)

@@ -139,27 +139,100 @@ def test_a_barger_that_waited_leaves_the_line_when_it_gets_the_lock(locks, names
     assert locks.line(names[0]) == []
 
 
-def test_a_waiter_for_several_that_comes_back_has_one_place(locks, names):
+def since(bare, seconds):
+    """Return the ticket of who has stood there for so long."""
+    now, micros = bare.time()
+    return now * 1_000_000 + micros - int(seconds * 1_000_000)
+
+
+def test_a_waiter_for_several_stands_at_all_of_them_until_all_are_free(locks, names):
     one, two, three = names
     locks.acquire(one, A)
     locks.acquire(three, B)
     ticket = int(locks.acquire(names, C, wait=1)[1])
     locks.release(one, A)
-    assert [locks.line(each) for each in names] == [[], [], [C]]
-    locks.acquire(one, D)
+    assert [locks.line(each) for each in names] == [[C], [C], [C]]
+    locks.acquire(one, D)  # meanwhile
     assert locks.acquire(names, C, wait=1, ticket=ticket) == [b"queued", b"%d" % ticket]
-    assert sum(C in locks.line(each) for each in names) == 1
     locks.release(three, B)
     locks.release(one, D)
     assert locks.holders(one) == locks.holders(two) == locks.holders(three) == {C}
+    assert locks.claim(names, C)[0] == b"held"
+    assert [locks.line(each) for each in names] == [[], [], []]
 
 
-def test_a_process_is_alive_in_every_line_that_its_waiter_may_move_to(locks, names):
+@pytest.mark.parametrize(
+    ("stood", "kept"),
+    [(0.1, False), (0.3, True), (0.7, False), (1.5, True), (3, False), (6, True), (12, False), (24, True)],
+)
+def test_free_locks_are_kept_for_who_waits_for_several_but_not_for_ever(locks, bare, names, stood, kept):
+    one, two, _ = names
+    locks.acquire(two, A)
+    locks.acquire([one, two], B, wait=1, ticket=since(bare, stood))
+    assert locks.acquire(one, C) == [b"busy"] if kept else locks.acquire(one, C)[0] == b"held"
+    if kept:
+        assert locks.acquire(one, C, wait=2)[0] == b"queued"
+        locks.release(two, A)
+        assert locks.holders(one) == locks.holders(two) == {B}
+        assert locks.claim([one, two], B)[0] == b"held"
+        locks.release([one, two], B)
+        assert locks.holders(one) == {C}
+
+
+def test_what_is_kept_for_a_waiter_for_several_goes_on_when_it_leaves(locks, bare, names):
+    one, two, _ = names
+    locks.acquire(two, A)
+    locks.acquire([one, two], B, wait=1, ticket=since(bare, 6))
+    locks.acquire(one, C, wait=2)
+    assert locks.holders(one) == set()
+    locks.release([one, two], B)
+    assert locks.holders(one) == {C}
+    assert locks.line(two) == []
+
+
+def test_what_is_kept_for_a_process_that_is_gone_goes_on(locks, bare, names):
+    one, two, _ = names
+    locks.acquire(two, A)
+    locks.acquire([one, two], B, wait=1, channel=OTHER, ticket=since(bare, 6))
+    locks.acquire(one, C, wait=2)
+    assert locks.holders(one) == set()
+    locks.fall_silent(one, OTHER)
+    locks.refresh(one)
+    assert locks.holders(one) == {C}
+
+
+def test_of_two_waiters_for_several_the_older_is_next_everywhere(locks, bare, names):
+    one, two, three = names
+    locks.acquire(two, A)
+    locks.acquire([one, two], B, wait=1, ticket=since(bare, 6.1))
+    locks.acquire([two, three], C, wait=2, channel=OTHER, ticket=since(bare, 6))
+    locks.release(two, A)
+    assert locks.holders(one) == locks.holders(two) == {B}
+    assert locks.holders(three) == set()
+    assert locks.claim([one, two], B)[0] == b"held"
+    locks.release([one, two], B)
+    assert locks.holders(two) == locks.holders(three) == {C}
+
+
+def test_who_did_not_come_for_several_leaves_all_lines(locks, names):
+    one, two, _ = names
+    locks.acquire(two, A)
+    locks.acquire([one, two], B, wait=1, channel=OTHER)
+    locks.release(two, A)
+    assert locks.holders(one) == locks.holders(two) == {B}
+    locks.acquire(one, C, wait=2)
+    for each in (one, two):  # in time, both at once
+        locks.end_lease(each, B)
+    locks.refresh(one)
+    assert locks.holders(one) == {C}
+    assert locks.line(two) == []
+
+
+def test_a_process_speaks_for_its_waiter_in_all_lines(locks, names):
     one, _, three = names
     locks.acquire(one, A)
     locks.acquire(three, B)
     locks.acquire(names, C, wait=1)
-    # Which of them it stands at need not be known to its process: it speaks of all.
     assert [each[0] for each in locks.refresh(*names)] == [1, 1, 1]
 
 

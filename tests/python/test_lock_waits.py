@@ -194,3 +194,29 @@ def test_any_bytes_are_a_name(locks, user, strange):
     locks.release(one, A)
     locks.release(two, B)
     assert locks.holders(one) == {C}
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_task_that_waits_for_several_at_once_waits_for_all_of_them(locks, names, first):
+    one, two, three = names
+    locks.acquire(one, A)
+    locks.acquire(two, B)
+    locks.acquire(three, C)
+    for number, each in enumerate([[two, three], [three, two]][first], 1):  # as asyncio.gather does it
+        assert locks.acquire(each, make_token("a", number), wait=number)[0] == b"queued"
+    locks.release(three, C)
+    assert locks.claim(three, make_token("a", 2 - first))[0] == b"held"
+    assert locks.acquire(one, B, wait=3)[0] == b"deadlock"
+
+
+def test_a_task_that_waits_for_very_many_is_not_remembered_with_all(locks, bare, names):
+    for number in range(100):
+        locks.acquire(names[0], make_token("b", number), "p", limit=100)
+    locks.acquire(names[1], B)
+    for number in range(100):
+        locks.acquire(names[1], make_token("a", number), wait=number + 1)
+    edges = bare.hget(b"redislock:waits:host:1:nonce", b"a")
+    assert len(edges) < 10_000
+    for number in range(100):
+        locks.release(names[1], make_token("a", number))
+    assert not bare.hexists(b"redislock:waits:host:1:nonce", b"a")
