@@ -45,19 +45,22 @@ public:
             if (started) finished = driver->wait(*which, slice);
         }
         if (!started) raise_closed();
-        while (!finished) {
-            if (PyErr_CheckSignals() != 0) {
+        // Also when it has finished: a handler that raises right behind this call would have its outcome
+        // forgotten, and with it what was taken.
+        while (!finished || interruptible) {
+            if (interruptible && PyErr_CheckSignals() != 0) {
                 {
                     const py::error_scope interruption;  // kept until the operation has ended
                     leave(*driver, *which);
                 }
                 throw py::error_already_set();
             }
+            if (finished) break;
             const without_gil released;
             finished = driver->wait(*which, slice);
         }
         driver->arrived();
-        if (driver->has_log()) emit(driver->take_log());
+        if (driver->has_log()) tell_log(*driver, *which);
         return which->deliver();
     }
 
@@ -85,6 +88,16 @@ private:
     std::shared_ptr<engine::thread_driver> take() {
         const std::scoped_lock lock(mutex_);
         return std::exchange(driver_, nullptr);
+    }
+
+    // Python's logging is code in which a signal handler may raise, and a filter of the user's.
+    static void tell_log(engine::thread_driver& driver, request& which) {
+        try {
+            emit(driver.take_log());
+        } catch (py::error_already_set&) {
+            which.discard();
+            throw;
+        }
     }
 
     // The caller is interrupted: its operation ends now, and cleans up after itself.

@@ -26,9 +26,35 @@ using locks::terms;
 using access_ptr = std::shared_ptr<locks::access>;
 
 // What Python holds of a lock that is held. Keeps the way to the keeper open, and with it the renewal.
-struct hold_object {
+// Until it was `kept` nobody knows of it but whoever asked for it: if that one is interrupted before it
+// could note it down, it is given back with the object.
+class hold_object {
+public:
+    hold_object(std::shared_ptr<hold> which, access_ptr by, bool delivered)
+        : own(std::move(which)), keepers(std::move(by)), kept(!delivered) {}
+    hold_object(const hold_object& other) : own(other.own), keepers(other.keepers) {}
+    hold_object(hold_object&& other) noexcept
+        : own(std::move(other.own)),
+          keepers(std::move(other.keepers)),
+          kept(std::exchange(other.kept, true)),
+          made_in_(other.made_in_) {}
+    hold_object& operator=(const hold_object&) = delete;
+    hold_object& operator=(hold_object&&) = delete;
+    ~hold_object() {
+        if (!kept && made_in_ == locks::generation()) give_back();
+    }
+
+    void give_back() const {
+        if (!keepers || own->released()) return;
+        if (auto station = keepers->open()) (*station)->give_back(own);
+    }
+
     std::shared_ptr<hold> own;
     access_ptr keepers;
+    bool kept = true;
+
+private:
+    std::uint32_t made_in_ = locks::generation();
 };
 
 py::object seconds_left(const hold& which) {
@@ -44,12 +70,6 @@ py::tuple names_of(const hold& which) {
     py::tuple names(which.what.locks.size());
     for (std::size_t i = 0; i < which.what.locks.size(); ++i) names[i] = py::bytes(which.what.locks[i].name);
     return names;
-}
-
-// For a hold that was delivered to somebody who had gone.
-void give_back(const hold_object& which) {
-    if (!which.keepers) return;
-    if (auto station = which.keepers->open()) (*station)->give_back(which.own);
 }
 
 // ---- operations: each owns what its coroutine refers to
@@ -75,7 +95,7 @@ public:
         : operation_of(rules.round_trip),
           keepers_(std::move(keepers)),
           what_(std::move(what)),
-          rules_(rules),
+          rules_(std::move(rules)),
           token_(std::move(token)) {}
 
     // The caller was interrupted just when it had been taken.
@@ -88,7 +108,7 @@ public:
         auto ended = unwrap(std::move(outcome()));
         if (!ended.cycle.empty()) raise_deadlock(ended.cycle);
         if (!ended.held) return py::none();
-        return py::cast(hold_object{std::move(ended.held), keepers_});
+        return py::cast(hold_object(std::move(ended.held), keepers_, true));
     }
 
 private:
@@ -279,7 +299,7 @@ public:
     request_ptr acquire(const py::object& names, const py::object& kind, const py::object& token,
                         const py::object& lease, const py::object& wait, const py::object& limit, bool fair,
                         bool detect, bool renew, const py::object& max_hold, bool watched,
-                        const py::object& timeout) const {
+                        const py::object& stored_as, const py::object& timeout) const {
         terms rules;
         if (!lease.is_none()) rules.lease = to_lease(lease, "lease");
         rules.wait = wait.is_none() ? never : to_nanos(wait, "wait", true);
@@ -289,9 +309,17 @@ public:
         rules.renew = renew;
         if (!max_hold.is_none()) rules.max_hold = to_nanos(max_hold, "max_hold", false);
         rules.announce = watched;
+        if (!stored_as.is_none()) {
+            rules.stored_as = to_bytes(stored_as, "token");
+            if (rules.stored_as.empty()) throw py::value_error("token must not be empty");
+        }
         auto own_token = to_bytes(token, "token");
         if (own_token.empty()) throw py::value_error("token must not be empty");
-        return std::make_shared<acquire_request>(keepers_, to_target(names, kind, limit), rules,
+        auto what = to_target(names, kind, limit);
+        if (!rules.stored_as.empty() && what.how != locks::kind::mutex)
+            throw py::value_error(
+                "token is what a mutex stores: of permits, readers and writers it is made here");
+        return std::make_shared<acquire_request>(keepers_, std::move(what), std::move(rules),
                                                  std::move(own_token));
     }
 
@@ -348,7 +376,7 @@ std::optional<hold_object> next_lost(const py::object& seconds) {
         found = locks::next_loss(patience);
     }
     if (!found) return std::nullopt;
-    return hold_object{std::move(found), nullptr};
+    return hold_object(std::move(found), nullptr, false);
 }
 
 void stop_keeper() {
@@ -383,14 +411,16 @@ void register_locks(py::module_& m) {
         .def_property_readonly("lost",
                                [](const hold_object& self) { return self.own->lost(monotonic_now()); })
         .def_property_readonly("released", [](const hold_object& self) { return self.own->released(); })
-        .def("give_back", &give_back, "Releases it without waiting for an answer: nobody came for it.");
+        .def_readwrite("kept", &hold_object::kept, "Until then it is given back with this object.")
+        .def("give_back", &hold_object::give_back,
+             "Releases it without waiting for an answer: nobody came for it.");
     py::class_<locks_factory>(m, "Locks", py::is_final(), "Makes operations on locks; does no I/O.")
         .def("__reduce__", &refuse_pickling)
         .def(py::init<const address&>(), py::arg("options"))
         .def("acquire", &locks_factory::acquire, py::arg("names"), py::arg("kind"), py::arg("token"),
              py::arg("lease"), py::arg("wait"), py::kw_only(), py::arg("limit") = 1, py::arg("fair") = true,
              py::arg("detect") = true, py::arg("renew") = false, py::arg("max_hold") = none,
-             py::arg("watched") = false, py::arg("timeout") = none)
+             py::arg("watched") = false, py::arg("stored_as") = none, py::arg("timeout") = none)
         .def("release", &locks_factory::release, py::arg("hold"), py::arg("timeout") = none)
         .def("release_token", &locks_factory::release_token, py::arg("names"), py::arg("kind"),
              py::arg("token"), py::arg("timeout") = none)

@@ -45,18 +45,30 @@ public:
     leave_on_exit& operator=(const leave_on_exit&) = delete;
     ~leave_on_exit() {
         if (!earlier_) return;
-        auto slot = with_.make_slot();
-        call_release(slot->request, what_, token_);
-        slot->request.use_eval();  // nobody may be there to repeat it where the script is not known
-        with_.detach(std::move(slot), cleanup_patience, earlier_.get());
+        leave(token_);
+        if (!stored_.empty() && with_.loop().now() < until_) leave(stored_);
     }
     void arm(engine::slot_ptr request) noexcept { earlier_ = std::move(request); }
     void disarm() noexcept { earlier_ = {}; }
+    /// Until then a lock that stores this is certainly ours.
+    void arm_stored(std::string_view stored, nanos until) {
+        stored_ = stored;
+        until_ = until;
+    }
 
 private:
+    void leave(const std::string& token) {
+        auto slot = with_.make_slot();
+        call_release(slot->request, what_, token);
+        slot->request.use_eval();  // nobody may be there to repeat it where the script is not known
+        with_.detach(std::move(slot), cleanup_patience, earlier_.get());
+    }
+
     engine::context& with_;
     const target& what_;
     const std::string& token_;
+    std::string stored_;
+    nanos until_ = 0;
     engine::slot_ptr earlier_;
 };
 
@@ -79,6 +91,7 @@ public:
 private:
     engine::task<result<done>> ask();
     engine::task<result<done>> claim();
+    engine::task<result<done>> store();
     engine::task<result<done>> leave();
     result<done> get_in_line();
     engine::task<result<done>> await_turn();
@@ -194,6 +207,30 @@ engine::task<result<done>> attempt::claim() {
     co_return done{};
 }
 
+// Ours by a token of ours: stores what the caller wants stored in its place. What is held already by
+// that, it was this that did it, unless our own lease has ended.
+engine::task<result<done>> attempt::store() {
+    with_.allow(rules_.round_trip);
+    const nanos until = deadline_of(asked_at_, rules_.lease);
+    auto slot = with_.make_slot();
+    call_claim(slot->request, what_, token_, lease_, channel_, rules_.stored_as);
+    const nanos asked_at = with_.loop().now();
+    guard_.arm(slot);
+    guard_.arm_stored(rules_.stored_as, until);
+    auto said = co_await with_.send(slot);
+    if (!said) co_return std::move(said.error());
+    const auto& answer = (*said)[0];
+    if (answer.is_failure()) co_return wire::to_error(answer);
+    const bool before = slot->in_doubt && answer.text == "stored" && with_.loop().now() < until;
+    if (answer.text.starts_with("held ") || before) {
+        asked_at_ = asked_at;
+    } else {
+        guard_.arm_stored({}, 0);
+        state_ = state::busy;
+    }
+    co_return done{};
+}
+
 // Time is over. What was handed over meanwhile goes to the next.
 engine::task<result<done>> attempt::leave() {
     with_.allow(rules_.round_trip);
@@ -247,7 +284,7 @@ engine::task<result<done>> attempt::await_turn() {
     std::string text = std::move(**word);
     while (text == "again" && words_->has_words()) text = *words_->take();  // said more than once
     if (text.starts_with("handed ")) {
-        if (take_handed(std::string_view(text).substr(7))) {
+        if (rules_.stored_as.empty() && take_handed(std::string_view(text).substr(7))) {
             state_ = state::handed;
             co_return done{};
         }
@@ -285,6 +322,11 @@ engine::task<result<verdict>> attempt::run() {
             if (state_ != state::queued) break;
         }
         if (state_ == state::busy && left() > 0) continue;
+        if (state_ == state::held && !rules_.stored_as.empty()) {
+            auto stored = co_await store();
+            if (!stored) co_return std::move(stored.error());
+            if (state_ == state::busy && left() > 0) continue;
+        }
         if (state_ != state::busy && state_ != state::queued) break;
         auto left_line = co_await leave();
         if (!left_line) co_return std::move(left_line.error());
@@ -299,7 +341,8 @@ engine::task<result<verdict>> attempt::run() {
 result<verdict> attempt::keep() {
     const bool handed = state_ == state::handed;
     const nanos deadline = handed ? handed_until_ : deadline_of(asked_at_, rules_.lease);
-    verdict_.held = std::make_shared<hold>(what_, token_, to_fences(fences_), deadline, rules_.lease);
+    const auto& token = rules_.stored_as.empty() ? token_ : rules_.stored_as;
+    verdict_.held = std::make_shared<hold>(what_, token, to_fences(fences_), deadline, rules_.lease);
     verdict_.held->announced = rules_.announce;
     const bool renewing = rules_.renew && rules_.lease != no_lease;
     if (!handed && !renewing && (rules_.lease == no_lease || !rules_.announce)) return std::move(verdict_);

@@ -26,6 +26,9 @@ struct terms {
     bool renew = false;
     nanos max_hold = never;  ///< not renewed any longer than this
     bool announce = false;   ///< its loss goes to `next_loss`
+    /// What a mutex is to store in the end, where the caller wants that. It is taken with a token of
+    /// ours nevertheless: another one may come with the same.
+    std::string stored_as = {};
 };
 
 /// One who waits in a cycle: for which lock, and since when on the server's clock.

@@ -23,10 +23,10 @@ void call_release(engine::unit& to, const target& what, std::string_view token) 
 }
 
 void call_claim(engine::unit& to, const target& what, std::string_view token, std::string_view lease_ms,
-                std::string_view channel) {
+                std::string_view channel, std::string_view stored_as) {
     to.policy = engine::resend::token;
     to.evalsha(scripts::claim, all_keys(what.locks),
-               std::array<std::string_view, 4>{token, lease_ms, letter_of(what.how), channel});
+               std::array<std::string_view, 5>{token, lease_ms, letter_of(what.how), channel, stored_as});
 }
 
 std::int64_t to_number(std::string_view text) noexcept {

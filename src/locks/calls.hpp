@@ -20,7 +20,7 @@ void call_release(engine::unit& to, const target& what, std::string_view token);
 
 /// Fills `to` with a call of claim.lua.
 void call_claim(engine::unit& to, const target& what, std::string_view token, std::string_view lease_ms,
-                std::string_view channel);
+                std::string_view channel, std::string_view stored_as = "");
 
 /// The integer that a text begins with; 0 where it begins with none.
 std::int64_t to_number(std::string_view text) noexcept;

@@ -31,9 +31,15 @@ bool hold::lost(nanos now) const noexcept {
 
 void hold::extended(nanos asked_at, nanos lease, std::uint32_t since) {
     const std::scoped_lock lock(mutex_);
+    const nanos before = deadline();
     const nanos wanted = deadline_of(asked_at, lease);
-    deadline_.store(changes() == since ? wanted : std::min(wanted, deadline()), std::memory_order_release);
+    const nanos next = changes() == since ? wanted : std::min(wanted, before);
+    deadline_.store(next, std::memory_order_release);
     changes_.fetch_add(1, std::memory_order_acq_rel);
+    if (next >= before) return;
+    for (const auto& each : watchers_) {
+        if (const auto who = each.lock()) who->post("sooner");
+    }
 }
 
 bool hold::end(state how) {

@@ -50,7 +50,8 @@ public:
     /// Given back by its owner. False where that was done before, or it was lost. Tells the watchers.
     bool release();
 
-    /// `who` gets a word once it is lost or released; at once where that has been.
+    /// `who` gets a word once it is lost or released, at once where that has been; and whenever its
+    /// deadline moves to an earlier time.
     void watch(const std::shared_ptr<engine::signal>& who);
 
     bool announced = false;  ///< its loss is put into `losses`; set before it is shared

@@ -61,7 +61,10 @@ class Locker:
     ) -> Any:
         """Take locks; None where they are busy."""
         every = [names] if isinstance(names, (str, bytes)) else list(names)
-        return self.run(self.locks.acquire(every, kind, token or make_token(), lease, wait, **more))
+        held = self.run(self.locks.acquire(every, kind, token or make_token(), lease, wait, **more))
+        if held is not None:
+            held.kept = True
+        return held
 
     def release(self, hold: Any) -> bool:
         """Give back what is held; whether it was ours until then."""

@@ -241,3 +241,37 @@ def test_26_a_storm_of_signals_beside_busy_threads(server, connect, user):
     ok, interrupted = map(int, programs.finish(program).split())
     assert ok <= 10**6 - client.balance(user) <= ok + interrupted
     assert client.withdraw_lock(user, 1, lock_wait=0).status == "ok"
+
+
+FREE = """
+    import random, signal, sys, time, redis, redislock
+    client, raw, prefix = redislock.Client(sys.argv[1]), redis.Redis.from_url(sys.argv[1]), sys.argv[2]
+    class Interruption(BaseException): pass
+    def interrupt(*_):
+        raise Interruption
+    signal.signal(signal.SIGALRM, interrupt)
+    several = lambda name: client.multi_lock([name, name + "b"])
+    makers = [client.lock, several, lambda name: client.semaphore(name, 2)]
+    interrupted, dice = 0, random.Random(1)
+    for turn in range(100_000):
+        lock = makers[turn % 3](f"{prefix}-{turn}")
+        try:
+            signal.setitimer(signal.ITIMER_REAL, dice.uniform(0.00001, 0.0003))
+            lock.acquire()
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        except Interruption:
+            interrupted += 1
+            if lock.local.token is not None: lock.release()  # it knows that it was taken
+            if interrupted == 100: break
+        else:
+            lock.release()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    until = time.monotonic() + 10
+    while (left := list(raw.scan_iter(f"{prefix}-*"))) and time.monotonic() < until: time.sleep(0.01)
+    print(interrupted, [each for each in left])
+"""
+
+
+def test_26_who_is_interrupted_when_it_gets_a_free_lock_does_not_hold_it(start_server, user):
+    server = start_server(port=0)
+    assert programs.run(FREE, server.url, user).strip() == "100 []"

@@ -479,3 +479,45 @@ def test_a_deadlock_is_told_to_the_youngest_waiter(world, name):
         assert isinstance(error, ValueError)
 
     world.run(body)
+
+
+# ---- tokens that callers give
+
+
+def test_a_token_that_two_callers_give_is_still_one_holders(world, name):
+    async def body(w):
+        one, two = w.client.lock(name), w.client.lock(name)
+        assert await w(one.acquire(token="worker")) is True
+        assert one.local.token == b"worker"
+        assert await w(one.owned()) is True
+        for other in (one, two):
+            assert await w(other.acquire(blocking=False, token=b"worker")) is False
+            assert await w(other.acquire(blocking_timeout=0.05, token="worker")) is False
+        assert await w(two.do_acquire(b"worker")) is False
+
+        async def wait():
+            assert await w(two.acquire(token="worker")) is True
+            fence = two.fence
+            assert await w(two.owned()) is True
+            await w(two.release())
+            return fence
+
+        waiting = await w.spawn(wait)
+        await w.until_in_line(name, 1)
+        fence = one.fence
+        assert await w(one.extend(5)) is True
+        await w(one.release())
+        assert await w.join(waiting) > fence
+        assert await w(one.locked()) is False
+
+    world.run(body)
+
+
+def test_only_mutexes_store_what_callers_give(world, name):
+    async def body(w):
+        assert await w(w.client.lock(name).acquire(token="worker")) is True
+        for lock in (w.client.semaphore(name, 2), w.client.rw_lock(name).reader()):
+            with pytest.raises(ValueError, match="token is what a mutex stores"):
+                await w(lock.acquire(token="worker"))
+
+    world.run(body)

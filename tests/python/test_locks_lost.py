@@ -288,3 +288,27 @@ def test_a_lost_lock_at_the_end_of_with(world, make, name, caplog):
         assert "Lock was unlocked or no longer owned when exiting context manager." in caplog.messages
 
     world.run(body)
+
+
+@every
+def test_who_waits_for_a_loss_hears_of_a_shorter_lease(world, make, name):
+    async def body(w):
+        lock = make(w.client, name, timeout=30, auto_renew=False)
+        await w(lock.acquire())
+        lost = lock.lost
+
+        async def wait():
+            return await w(lost.wait(20)), time.monotonic()
+
+        waiting = await w.spawn(wait)
+        await w.sleep(0.05)
+        begun = time.monotonic()
+        assert await w(lock.extend(0.3, replace_ttl=True)) is True
+        told, at = await w.join(waiting)
+        assert told is True
+        assert at - begun < 10
+        await w.sleep(0.05)
+        with pytest.raises(redislock.LockNotOwnedError):
+            await w(lock.release())
+
+    world.run(body)

@@ -75,24 +75,25 @@ class Lock(BaseLock):
         neither a lock nor a waiter behind.
         """
         state = self._state()
-        own = self._token(token)
+        given = token is not None
+        own = self._encode(token) if given else self._token()
         wait = wait_of(
             self.blocking if blocking is None else blocking,
             self.blocking_timeout if blocking_timeout is None else blocking_timeout,
         )
         if self._polls:
             return run_for(self._owner(), self._poll, state, own, wait)
-        return self._acquire_for(state, own, wait)
+        return self._acquire_for(state, own, wait, given)
 
-    async def _acquire_for(self, state: State, token: bytes, wait: float | None) -> bool:
+    async def _acquire_for(self, state: State, token: bytes, wait: float | None, given: bool) -> bool:
         self._take_anew(state)
         if self.reentrant and state.token is not None:
             return self._again(state)
-        return await self._take(state, token, wait)
+        return await self._take(state, token, wait, given)
 
-    async def _take(self, state: State, token: bytes, wait: float | None) -> bool:
+    async def _take(self, state: State, token: bytes, wait: float | None, given: bool) -> bool:
         try:
-            hold = await self._run(self._acquire(token, wait))
+            hold = await self._run(self._acquire(token, wait, given))
         except DeadlockError as error:
             raise self._named(error) from None
         if hold is None:
@@ -117,7 +118,7 @@ class Lock(BaseLock):
 
     def do_acquire(self, token: bytes) -> Coroutine[Any, Any, bool]:
         """Tries once. A subclass that overrides this is polled."""
-        return self._take(self._state(), token, 0)
+        return self._take(self._state(), token, 0, self._kind == "m")
 
     def _watch(self, hold: Hold) -> Watch:
         return watch(self, hold, call_in_loop())

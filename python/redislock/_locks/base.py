@@ -252,10 +252,8 @@ class BaseLock:
 
     # ---- taking it
 
-    def _token(self, given: Any = None) -> bytes:
-        """What the server will store: the caller's, or one that names the owner, or just random."""
-        if given is not None:
-            return self._encode(given)
+    def _token(self) -> bytes:
+        """What the server will store: a name of the owner and random bits, or just random."""
         who = self._owner().who
         if who:
             return _core.make_token(who, self._client._client_name)  # noqa: SLF001
@@ -273,8 +271,11 @@ class BaseLock:
     def _limit(self) -> int:
         return 1
 
-    def _acquire(self, token: bytes, wait: float | None) -> Operation:
+    def _acquire(self, token: bytes, wait: float | None, given: bool) -> Operation:
         more: dict[str, Any] = {}  # what differs from the core's defaults: each costs a little
+        if given:  # others may be given the same: it is taken with one of ours, then stored
+            more["stored_as"] = token
+            token = self._token()
         if self._kind == "p":
             more["limit"] = self._limit()
         if not self.fair:
@@ -290,13 +291,16 @@ class BaseLock:
         return self._locks.acquire(self._names, self._kind, token, self.timeout or None, wait, **more)
 
     def _keep(self, state: State, token: bytes, hold: Hold | None) -> None:
+        watched = None if hold is None or self.on_lost is None else self._watch(hold)
         if self._stacks:
             state.push()
-        state.hold = hold
-        state.token = token
         state.depth = 0
         state.doubtful = False
-        state.watch = None if hold is None or self.on_lost is None else self._watch(hold)
+        state.watch = watched
+        state.hold = hold
+        state.token = token
+        if hold is not None:
+            hold.kept = True  # last, and no call behind which a signal is handled
 
     def _watch(self, hold: Hold) -> Watch:
         raise NotImplementedError

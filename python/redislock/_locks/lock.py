@@ -84,18 +84,19 @@ class Lock(BaseLock):
         self._take_anew(state)
         if self.reentrant and state.token is not None:
             return self._again(state)
-        own = self._token(token)
+        given = token is not None
+        own = self._encode(token) if given else self._token()
         wait = wait_of(
             self.blocking if blocking is None else blocking,
             self.blocking_timeout if blocking_timeout is None else blocking_timeout,
         )
         if self._polls:
             return self._poll(own, self.sleep if sleep is None else sleep, wait)
-        return self._take(state, own, wait)
+        return self._take(state, own, wait, given)
 
-    def _take(self, state: State, token: bytes, wait: float | None) -> bool:
+    def _take(self, state: State, token: bytes, wait: float | None, given: bool) -> bool:
         try:
-            hold = self._run(self._acquire(token, wait))
+            hold = self._run(self._acquire(token, wait, given))
         except DeadlockError as error:
             raise self._named(error) from None
         if hold is None:
@@ -118,7 +119,7 @@ class Lock(BaseLock):
 
     def do_acquire(self, token: bytes) -> bool:
         """Tries once. A subclass that overrides this is polled."""
-        return self._take(self._state(), token, 0)
+        return self._take(self._state(), token, 0, self._kind == "m")
 
     def _watch(self, hold: Hold) -> Watch:
         return watch(self, hold, call_in_hub_or_thread())
