@@ -516,7 +516,7 @@ def test_a_token_that_two_callers_give_is_still_one_holders(world, name):
 def test_only_mutexes_store_what_callers_give(world, name):
     async def body(w):
         assert await w(w.client.lock(name).acquire(token="worker")) is True
-        for lock in (w.client.semaphore(name, 2), w.client.rw_lock(name).reader()):
+        for lock in (w.client.semaphore(name, 2), w.client.rw_lock(name).read()):
             with pytest.raises(ValueError, match="token is what a mutex stores"):
                 await w(lock.acquire(token="worker"))
 
