@@ -211,13 +211,15 @@ def hold_a_turn(client, user, lease=30):
 
     core = client.client._coordination
     token = _core.make_token("x1", "")
-    return client.run(
+    held = client.run(
         call(
             lambda: client.client._run(
                 client.client._locks.acquire([core.once_turn(user)], "w", token, lease, 0, renew=False)
             )
         )
     )
+    held.kept = True  # not given back with this object
+    return held
 
 
 def test_one_whose_process_died_is_succeeded(client, user):
