@@ -5,14 +5,15 @@ catches what a reader expects. `OutcomeUnknownError` is deliberately neither a `
 a `TimeoutError`: code that retries on those would charge twice.
 
 The errors of locks are also redis-py's `LockError` and `LockNotOwnedError` where that is loaded when
-they are raised: programs which came from it catch them as before. It is never imported from here.
+they are raised, and so are all others that a lock raises which runs on a redis-py client: programs
+which came from it catch what they did before. It is never imported from here.
 """
 
 from __future__ import annotations
 
 import builtins
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -46,6 +47,14 @@ __all__ = [
 class Error(Exception):
     """The root of everything that redislock raises besides wrong arguments."""
 
+    _redis_name: ClassVar[str | None] = None  # redis-py's class of the same meaning
+
+    __repr__ = Exception.__repr__  # redis-py's leaves the message out
+
+    def __reduce__(self) -> tuple[Any, ...] | str:
+        plain = _plain.get(type(self))
+        return super().__reduce__() if plain is None else (plain, self.args, _own(self))
+
 
 class ConfigurationError(Error, ValueError):
     """A URL, an option or an environment variable cannot be used. Nothing was sent."""
@@ -54,13 +63,19 @@ class ConfigurationError(Error, ValueError):
 class ConnectionError(Error, builtins.ConnectionError):  # noqa: A001  # caught as redislock.ConnectionError
     """No connection could be made or kept. Nothing was applied."""
 
+    _redis_name = "ConnectionError"
+
 
 class AuthenticationError(ConnectionError):
     """The server refused the user name or the password."""
 
+    _redis_name = "AuthenticationError"
+
 
 class TimeoutError(Error, builtins.TimeoutError):  # noqa: A001  # caught as redislock.TimeoutError
     """The deadline passed before the request could have been applied. Nothing was applied."""
+
+    _redis_name = "TimeoutError"
 
 
 class OutcomeUnknownError(Error):
@@ -70,17 +85,25 @@ class OutcomeUnknownError(Error):
     was recorded without charging. Without one, compare the balance or the history first.
     """
 
+    _redis_name = "RedisError"
+
 
 class ProtocolError(Error):
     """The peer does not speak the Redis protocol, or exceeds a limit."""
+
+    _redis_name = "InvalidResponse"
 
 
 class ServerError(Error):
     """The server answered with an error and applied nothing (BUSY, OOM, MISCONF, ...)."""
 
+    _redis_name = "ResponseError"
+
 
 class PermissionDeniedError(ServerError):
     """The server's ACL forbids a command that is needed."""
+
+    _redis_name = "NoPermissionError"
 
 
 class RedirectedError(ServerError):
@@ -129,7 +152,6 @@ class ClosedError(Error, RuntimeError):
 class LockError(Error, ValueError):
     """A lock cannot be had, or not be given back. `lock_name` is its name."""
 
-    # redis-py's class of the same meaning, which it also is where that is loaded.
     _redis_name = "LockError"
 
     def __new__(cls, *args: object, **_: object) -> Self:
@@ -142,11 +164,8 @@ class LockError(Error, ValueError):
         self.message = message
         self.lock_name = lock_name
 
-    __repr__ = Exception.__repr__  # redis-py's leaves the message out
-
     def __reduce__(self) -> tuple[Callable[..., LockError], tuple[Any, ...]]:
-        own = {name: value for name, value in vars(self).items() if name not in _OF_REDIS}
-        return _remake, (_plain.get(type(self), type(self)), self.args, own)
+        return _remake, (_plain.get(type(self), type(self)), self.args, _own(self))
 
 
 class LockNotOwnedError(LockError):
@@ -178,12 +197,18 @@ class DeadlockError(LockError):
 # What redis-py's classes add to an instance; not pickled, for who reads it may not have redis-py.
 _OF_REDIS = ("error_type", "status_code")
 
-_combined: dict[type[LockError], type[LockError]] = {}
-_plain: dict[type[LockError], type[LockError]] = {}
+_combined: dict[type[Error], type[Error]] = {}
+_plain: dict[type[Error], type[Error]] = {}
 
 
-def _with_redis(cls: type[LockError]) -> type[Any]:
+def _own(error: Error) -> dict[str, Any]:
+    return {name: value for name, value in vars(error).items() if name not in _OF_REDIS}
+
+
+def _with_redis(cls: type[Error]) -> type[Any]:
     """`cls`, or where redis-py is loaded a class that is also redis-py's of that meaning."""
+    if cls._redis_name is None:
+        return cls
     known = _combined.get(cls)
     if known is not None:
         return known
@@ -192,9 +217,18 @@ def _with_redis(cls: type[LockError]) -> type[Any]:
     if theirs is None or issubclass(cls, theirs):
         return cls
     names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
-    both: type[LockError] = type(cls.__name__, (cls, theirs), names)
+    both: type[Error] = type(cls.__name__, (cls, theirs), names)
     _plain[both] = cls
     return _combined.setdefault(cls, both)
+
+
+def as_of_redis_py(error: Error) -> Error:
+    """The same error, which is also redis-py's of that meaning."""
+    both = _with_redis(type(error))
+    if both is type(error):
+        return error
+    made: Error = both(*error.args)
+    return made.with_traceback(error.__traceback__)
 
 
 def _remake(cls: type[LockError], args: tuple[Any, ...], own: dict[str, Any]) -> LockError:

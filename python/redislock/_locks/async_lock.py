@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from redislock._errors import ClosedError, DeadlockError, LockError, LockNotOwnedError
 from redislock._locks.base import NOT_ACQUIRED, NOT_OWNED_AT_EXIT, BaseLock, State, wait_of
-from redislock._locks.clients import async_client_for
+from redislock._locks.clients import async_client_for, async_runner_for
 from redislock._locks.lost import AsyncLost, Watch, call_in_loop, watch
 from redislock._locks.scope import acting_for, owner_in_task
 from redislock._log import logger
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from redislock._core import Hold
+    from redislock._core import Hold, Operation
     from redislock._locks.scope import Owner
 
 __all__ = ["HeldLock", "Lock", "run_for"]
@@ -52,6 +52,7 @@ class Lock(BaseLock):
 
     _owner_of_caller: ClassVar[Callable[[], Owner]] = staticmethod(owner_in_task)
     _client_for: ClassVar[Callable[[Any], Any]] = staticmethod(async_client_for)
+    _runner_for: ClassVar[Callable[[Any, Any], Callable[[Operation], Any]]] = staticmethod(async_runner_for)
     _polls: ClassVar[bool] = False
     _hooked: ClassVar[bool] = False  # whether a hook is a subclass's, which may ask for `local.token`
 

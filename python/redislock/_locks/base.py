@@ -148,6 +148,7 @@ class BaseLock:
     _stacks: ClassVar[bool] = False  # whether one owner may hold it several times
     _owner_of_caller: ClassVar[Callable[[], Owner]]
     _client_for: ClassVar[Callable[[Any], Any]]
+    _runner_for: ClassVar[Callable[[Any, Any], Callable[[Operation], Any]]]
 
     def __init__(  # noqa: PLR0917  # redis-py's order
         self,
@@ -191,8 +192,8 @@ class BaseLock:
         self.detect_deadlocks = detect_deadlocks
         cls = type(self)
         self._client = client = cls._client_for(redis)
-        self._run: Callable[[Operation], Any] = client._run  # noqa: SLF001  # clients and locks are one package
-        self._locks: Locks = client._locks  # noqa: SLF001
+        self._run = cls._runner_for(redis, client)
+        self._locks: Locks = client._locks  # noqa: SLF001  # clients and locks are one package
         self._names = self._all_names()
         self._owner = cls._owner_of_caller if thread_local else everybody
         self._states = self._shared_states() if reentrant else States()

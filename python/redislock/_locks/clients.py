@@ -9,10 +9,20 @@ import functools
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from redislock._errors import Error, as_of_redis_py
+
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
 
-__all__ = ["async_client_for", "blocking_client_for", "register"]
+    from redislock._core import Operation
+
+__all__ = [
+    "async_client_for",
+    "async_runner_for",
+    "blocking_client_for",
+    "blocking_runner_for",
+    "register",
+]
 
 _classes: dict[str, Any] = {}
 _of_pools: MutableMapping[Any, dict[str, Any]] = weakref.WeakKeyDictionary()
@@ -51,3 +61,36 @@ def _client_for(face: str, given: Any) -> Any:
 
 blocking_client_for: Callable[[Any], Any] = functools.partial(_client_for, "blocking")
 async_client_for: Callable[[Any], Any] = functools.partial(_client_for, "asyncio")
+
+
+# ---- who came from redis-py catches redis-py's errors
+
+
+def blocking_runner_for(given: Any, client: Any) -> Callable[[Operation], Any]:
+    """What runs the operations of a lock that was made with `given`."""
+    run: Callable[[Operation], Any] = client._run  # noqa: SLF001  # clients and locks are one package
+    if given is client or isinstance(given, str):
+        return run
+
+    def run_as_of_redis_py(operation: Operation) -> Any:
+        try:
+            return run(operation)
+        except Error as error:
+            raise as_of_redis_py(error) from None
+
+    return run_as_of_redis_py
+
+
+def async_runner_for(given: Any, client: Any) -> Callable[[Operation], Any]:
+    """The same, to be awaited."""
+    run: Callable[[Operation], Any] = client._run  # noqa: SLF001
+    if given is client or isinstance(given, str):
+        return run
+
+    async def run_as_of_redis_py(operation: Operation) -> Any:
+        try:
+            return await run(operation)
+        except Error as error:
+            raise as_of_redis_py(error) from None
+
+    return run_as_of_redis_py

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from redislock._errors import ClosedError, DeadlockError, LockError, LockNotOwnedError
 from redislock._locks.base import NOT_ACQUIRED, NOT_OWNED_AT_EXIT, BaseLock, State, wait_of
-from redislock._locks.clients import blocking_client_for
+from redislock._locks.clients import blocking_client_for, blocking_runner_for
 from redislock._locks.lost import Lost, Watch, call_in_hub_or_thread, watch
 from redislock._locks.scope import owner_here
 from redislock._log import logger
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from redislock._core import Hold
+    from redislock._core import Hold, Operation
     from redislock._locks.scope import Owner
 
 __all__ = ["HeldLock", "Lock", "sleep_here"]
@@ -60,6 +60,9 @@ class Lock(BaseLock):
 
     _owner_of_caller: ClassVar[Callable[[], Owner]] = staticmethod(owner_here)
     _client_for: ClassVar[Callable[[Any], Any]] = staticmethod(blocking_client_for)
+    _runner_for: ClassVar[Callable[[Any, Any], Callable[[Operation], Any]]] = staticmethod(
+        blocking_runner_for
+    )
     _polls: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
