@@ -288,3 +288,16 @@ def test_threads_that_press_get_no_more_than_allowed(client, user):
         for last in range(first, len(times)):
             most = 10 + (times[last] - begin) * 50 // 100_000
             assert last - first + 1 <= most, "burst + 1 + rate * t / per"
+
+
+def test_what_cannot_be_paced_is_refused_when_it_is_decorated():
+    async def coroutine():
+        """Nothing."""
+
+    for kind in (redislock.Client, redislock.asyncio.Client):
+        limit = kind("memory://").rate_limit("key", 1, per=1)
+        for wrong in (5, None, RateLimitResult):
+            with pytest.raises(TypeError, match="decorates functions"):
+                limit(wrong)
+    with pytest.raises(TypeError, match="is a coroutine function; use the rate_limit"):
+        redislock.Client("memory://").rate_limit("key", 1, per=1)(coroutine)

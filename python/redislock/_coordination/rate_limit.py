@@ -6,6 +6,7 @@ Made by `Client.rate_limit` and `redislock.asyncio.Client.rate_limit`.
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
 from redislock import _core
@@ -48,6 +49,17 @@ def _result(said: _Verdict) -> RateLimitResult:
     return RateLimitResult(
         allowed, remaining, retry_after / _MICROSECONDS, (reset_after - waited) / _MICROSECONDS
     )
+
+
+def _check_function(fn: Any, *, awaits: bool) -> None:
+    """Refuses what cannot be paced, and what does not fit the client."""
+    if not callable(fn) or isinstance(fn, type):
+        raise TypeError("a rate limit decorates functions: @client.rate_limit('key', 5, per=1) above a def")
+    if not awaits and inspect.iscoroutinefunction(fn):  # the other may be any that returns an awaitable
+        named = getattr(fn, "__qualname__", repr(fn))
+        raise TypeError(
+            f"{named} is a coroutine function; use the rate_limit() of a redislock.asyncio.Client"
+        )
 
 
 class _BaseRateLimit:
@@ -156,6 +168,7 @@ class RateLimit(_BaseRateLimit):
 
     def __call__(self, fn: Callable[P, R]) -> Callable[P, R]:
         """Makes each call of `fn` wait for its turn first."""
+        _check_function(fn, awaits=False)
 
         @functools.wraps(fn)
         def paced(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -217,6 +230,7 @@ class AsyncRateLimit(_BaseRateLimit):
 
     def __call__(self, fn: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
         """Makes each call of the coroutine function `fn` wait for its turn first."""
+        _check_function(fn, awaits=True)
 
         @functools.wraps(fn)
         async def paced(*args: P.args, **kwargs: P.kwargs) -> R:
