@@ -75,7 +75,7 @@ class GeventWaiter:
         self.hub = hub
         self._core = _core.LoopDriver(options)
         self._switch: Callable[[], Any] = hub.switch
-        self._scheduled = False
+        self._flushing: Any = None  # the loop's callback that sends what is queued
         # Holds the loop open only while something is under way, so that an idle client ends no
         # program late.
         self._io = hub.loop.io(self._core.fileno(), 1)
@@ -86,29 +86,28 @@ class GeventWaiter:
 
     def run(self, operation: _core.Operation) -> Any:
         record = [self._getcurrent(), None, False]
-        self._core.submit(operation, record)
-        if not self._scheduled:
-            self._schedule()
         try:
+            self._core.submit(operation, record)
+            self._schedule()
             # Somebody else may switch to this greenlet; only the answer to this call counts.
             while self._switch() is not record:
                 pass
         except BaseException:
-            record[0] = None  # its answer may be on the way already
+            record[0] = None  # its answer may be on the way already, or just have come
+            give_back(record[1])
             self._core.cancel(operation)
-            if not self._scheduled:
-                self._schedule()
+            self._schedule()
             raise
         if record[2]:
             raise record[1]
         return record[1]
 
     def _schedule(self) -> None:
-        self._scheduled = True
-        self.hub.loop.run_callback(self._flush)
+        # Asked of the loop itself: a signal's handler may have raised where we would take note of it.
+        if self._flushing is None or not self._flushing.pending:
+            self._flushing = self.hub.loop.run_callback(self._flush)
 
     def _flush(self) -> None:
-        self._scheduled = False
         self._deliver(self._core.flush())
 
     def pump(self) -> None:
