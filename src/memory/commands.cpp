@@ -11,7 +11,7 @@ namespace redislock::memory {
 namespace {
 
 // In the order of their names, for the binary search.
-constexpr std::array<command, 63> table{{
+constexpr std::array<command, 68> table{{
     {"CLIENT", -2, run_client, place::outside_scripts},
     {"CONFIG", -2, run_config, place::outside_scripts},
     {"DBSIZE", 1, run_dbsize},
@@ -64,6 +64,11 @@ constexpr std::array<command, 63> table{{
     {"UNLINK", -2, run_del},
     {"UNWATCH", 1, run_unwatch, place::outside_scripts},
     {"WATCH", -2, run_watch, place::outside_queues},
+    {"XADD", -5, run_xadd},
+    {"XDEL", -3, run_xdel},
+    {"XLEN", 2, run_xlen},
+    {"XRANGE", -4, run_xrange},
+    {"XTRIM", -4, run_xtrim},
     {"ZADD", -4, run_zadd},
     {"ZCARD", 2, run_zcard},
     {"ZCOUNT", 4, run_zcount},

@@ -39,7 +39,7 @@ wire::reply expire(call& which, std::string_view name, nanos unit) {
 
 std::string_view type_of(entry* which) noexcept {
     if (which == nullptr) return "none";
-    static constexpr std::array<std::string_view, 4> names{"string", "list", "hash", "zset"};
+    static constexpr std::array<std::string_view, 5> names{"string", "list", "hash", "zset", "stream"};
     return names[which->value.index()];
 }
 

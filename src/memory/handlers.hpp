@@ -82,6 +82,13 @@ wire::reply run_zrangebyscore(call& which);
 wire::reply run_zcount(call& which);
 wire::reply run_zremrangebyscore(call& which);
 
+// commands_stream.cpp
+wire::reply run_xadd(call& which);
+wire::reply run_xlen(call& which);
+wire::reply run_xrange(call& which);
+wire::reply run_xdel(call& which);
+wire::reply run_xtrim(call& which);
+
 // commands_key.cpp
 wire::reply run_del(call& which);
 wire::reply run_exists(call& which);

@@ -1,5 +1,5 @@
-// The keys of the miniature server: texts, lists, hashes and sorted sets, their expiry, and who watches them.
-// Knows no commands and no locks.
+// The keys of the miniature server: texts, lists, hashes, sorted sets and streams, their expiry, and who
+// watches them. Knows no commands and no locks.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,7 @@
 
 #include "memory/clocks.hpp"
 #include "memory/sorted_set.hpp"
+#include "memory/stream.hpp"
 #include "memory/text_hash.hpp"
 #include "memory/text_ring.hpp"
 
@@ -24,7 +25,9 @@ using hash_table = by_text<std::string>;
 /// What a key holds.
 struct entry {
     // The larger ones in boxes, so that they make no entry larger.
-    std::variant<std::string, text_ring, std::unique_ptr<hash_table>, std::unique_ptr<sorted_set>> value;
+    std::variant<std::string, text_ring, std::unique_ptr<hash_table>, std::unique_ptr<sorted_set>,
+                 std::unique_ptr<stream>>
+        value;
     nanos expires_at = never;
 
     std::string* text() noexcept { return std::get_if<std::string>(&value); }
@@ -49,7 +52,8 @@ struct entry {
 
 private:
     template <class Value>
-    static constexpr bool is_boxed = std::is_same_v<Value, hash_table> || std::is_same_v<Value, sorted_set>;
+    static constexpr bool is_boxed = std::is_same_v<Value, hash_table> || std::is_same_v<Value, sorted_set> ||
+                                     std::is_same_v<Value, stream>;
 };
 
 /// Told that a key which it watches was changed, removed or has expired.

@@ -146,6 +146,17 @@ pairs = st.lists(st.tuples(scores | scores | scores | bad_scores, members), min_
 )
 limits = st.just([]) | st.tuples(st.just("LIMIT"), integers, integers).map(list)
 some_members = st.lists(members, min_size=1, max_size=3)
+ids = st.sampled_from(
+    ["1-1", "1-2", "2-0", "2", "3-7", "99999999999999-1", "0-0", "1-x", "", "-1", "18446744073709551615-5"]
+)
+some_ids = st.lists(ids, min_size=1, max_size=3)
+id_bounds = ids | st.sampled_from(["-", "+", "(1-1", "(2", "(3-7", "(", "(-"])
+most_entries = st.tuples(st.just("MAXLEN"), options("="), integers).map(
+    lambda some: [some[0], *some[1], some[2]]
+)
+fields = st.lists(st.tuples(members, values), min_size=1, max_size=2).map(
+    lambda some: [each for pair in some for each in pair]
+)
 
 COMMANDS = st.one_of(
     command("SET", keys, values, options("NX", "XX", "GET", "KEEPTTL")),
@@ -178,6 +189,19 @@ COMMANDS = st.one_of(
     command("ZRANGE", keys, bounds, bounds, "BYSCORE", options("REV", "WITHSCORES"), limits),
     command("ZRANGE", keys, odd_integers, bounds, options("REV", "WITHSCORES", "BYSCORE"), limits),
     command("ZRANGEBYSCORE", keys, bounds, bounds, options("WITHSCORES"), limits),
+    command("XADD", keys, ids, fields),
+    command("XADD", keys, options("NOMKSTREAM"), st.just([]) | most_entries, ids, fields),
+    command("XADD", keys, ids, members),
+    command("XDEL", keys, some_ids),
+    command("XLEN", keys),
+    command(
+        "XRANGE",
+        keys,
+        id_bounds,
+        id_bounds,
+        st.just([]) | st.tuples(st.just("COUNT"), odd_integers).map(list),
+    ),
+    command("XTRIM", keys, most_entries),
     command("SCAN", "0", st.sampled_from([["TYPE", "hash"], ["TYPE", "zset"], ["MATCH", "[ab]"]])),
     command("PUBLISH", keys, values),
 )
