@@ -18,7 +18,7 @@ if(NOT bindings)
 endif()
 # NO_EXTRAS: stripping is the install step's, link-time optimization is measured before it is used.
 pybind11_add_module(redislock_core MODULE NO_EXTRAS ${bindings})
-target_link_libraries(redislock_core PRIVATE redislock_load redislock_coordination redislock_settings)
+target_link_libraries(redislock_core PRIVATE redislock_load redislock_coordination redislock_stock redislock_settings)
 set_target_properties(redislock_core PROPERTIES OUTPUT_NAME _core
   LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/stage/redislock")
 if(NOT APPLE)

@@ -18,7 +18,7 @@ from redislock._coordination.entity import ANYTHING, Entity, Versioned
 from redislock._coordination.once import Once
 from redislock._coordination.once_base import OnceResult, OnceTurn
 from redislock._coordination.rate_limit import RateLimit, RateLimitResult
-from redislock._core import Health, HistoryEntry, Result, build_info
+from redislock._core import Health, HistoryEntry, Result, StockResult, build_info
 from redislock._default import (
     balance,
     default_client,
@@ -59,7 +59,8 @@ from redislock._errors import (
 )
 from redislock._locks.kinds import MultiLock, ReadLock, RWLock, Semaphore, WriteLock
 from redislock._locks.lock import Lock
-from redislock._status import Status
+from redislock._status import Status, StockStatus
+from redislock._stock import Stock
 
 __all__ = [
     "ANYTHING",
@@ -97,6 +98,9 @@ __all__ = [
     "Semaphore",
     "ServerError",
     "Status",
+    "Stock",
+    "StockResult",
+    "StockStatus",
     "TimeoutError",
     "Versioned",
     "WriteLock",

@@ -14,7 +14,8 @@ from redislock._coordination.factories import Coordinating
 from redislock._locks.base import make_reentrant_registry
 from redislock._locks.clients import register
 from redislock._locks.factories import Locking
-from redislock._settings import ClientOptions, make_accounts, make_options, url_from_redis
+from redislock._settings import ClientOptions, common_rules, make_accounts, make_options, url_from_redis
+from redislock._stock import Stocking
 from redislock._waiters import BlockingWaiter
 
 if TYPE_CHECKING:
@@ -58,6 +59,12 @@ class BaseClient:
             lock_wait=lock_wait,
             lock_lease=lock_lease,
         )
+        self._stock_rules: dict[str, Any] = {
+            **common_rules(prefix, max_retries),
+            "idempotency_ttl": idempotency_ttl,
+            "lock_wait": lock_wait,
+            "lock_lease": lock_lease,
+        }
         self._locks = _core.Locks(self._options)
         self._client_name = self._options.client_name
         self._reentrant = make_reentrant_registry()
@@ -91,8 +98,8 @@ class BaseClient:
         raise NotImplementedError
 
 
-class Client(Coordinating, Locking, BaseClient):
-    """Moves balances and takes locks on one server, from any number of threads or greenlets.
+class Client(Coordinating, Locking, Stocking, BaseClient):
+    """Moves balances, sells stock and takes locks on one server, from any number of threads or greenlets.
 
     Without `url` the environment variable ``REDIS_CONN`` is used, else ``localhost:6379``. Nothing
     is opened before the first call. Options are described at `ClientOptions`; `waiter` ("thread" or

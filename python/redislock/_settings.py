@@ -153,13 +153,16 @@ def make_accounts(
     **rules: Any,
 ) -> _core.Accounts:
     """The rules of a client; `KEY_PREFIX` and `MAX_RETRIES` stand in for what is not given."""
-    if prefix is None:
-        prefix = environment_prefix()
-    if max_retries is None:
-        max_retries = environment_retries()
-    return _core.Accounts(
-        options, prefix=prefix, balance_key=balance_key or "", max_retries=max_retries, **rules
-    )
+    common = common_rules(prefix, max_retries)
+    return _core.Accounts(options, balance_key=balance_key or "", **common, **rules)
+
+
+def common_rules(prefix: str | None, max_retries: int | None) -> dict[str, Any]:
+    """What accounts and stocks share, with what is not given taken from the environment."""
+    return {
+        "prefix": environment_prefix() if prefix is None else prefix,
+        "max_retries": environment_retries() if max_retries is None else max_retries,
+    }
 
 
 # What a redis-py client was told and ours cannot do. To leave it out unsaid could weaken TLS.

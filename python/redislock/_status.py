@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["Status"]
+__all__ = ["Status", "StockStatus"]
 
 
-class Status(str, Enum):
-    """How an operation ended. `str()`, format and JSON give the bare word on every Python."""
+class _Word(str, Enum):
+    """`str()`, format and JSON give the bare word on every Python."""
+
+    value: str
+
+    def __str__(self) -> str:
+        return self.value
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value, spec)
+
+
+class Status(_Word):
+    """How an operation on an account ended."""
 
     ok = "ok"
     insufficient = "insufficient"
@@ -18,8 +30,13 @@ class Status(str, Enum):
     lock_lost = "lock_lost"
     overflow = "overflow"
 
-    def __str__(self) -> str:
-        return self.value
 
-    def __format__(self, spec: str) -> str:
-        return format(self.value, spec)
+class StockStatus(_Word):
+    """How an operation on a stock ended."""
+
+    ok = "ok"
+    sold_out = "sold_out"
+    limit = "limit"
+    duplicate = "duplicate"
+    retry_later = "retry_later"
+    missing = "missing"

@@ -12,6 +12,8 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from redislock import _core
+from redislock._async_stock import AsyncStock as Stock
+from redislock._async_stock import AsyncStocking
 from redislock._client import BaseClient
 from redislock._coordination.entity import AsyncEntity as Entity
 from redislock._coordination.factories import AsyncCoordinating
@@ -41,6 +43,7 @@ __all__ = [
     "RateLimit",
     "ReadLock",
     "Semaphore",
+    "Stock",
     "WriteLock",
 ]
 
@@ -131,8 +134,8 @@ def _take_out(loop: asyncio.AbstractEventLoop, core: _core.LoopDriver) -> None:
         _deliver(core.close())
 
 
-class Client(AsyncCoordinating, Locking, BaseClient):
-    """Moves balances and takes locks on one server, from asyncio or uvloop.
+class Client(AsyncCoordinating, Locking, AsyncStocking, BaseClient):
+    """Moves balances, sells stock and takes locks on one server, from asyncio or uvloop.
 
     The methods are those of `redislock.Client`.
     Not to be shared by threads within one loop; each loop may run in a thread of its own. A

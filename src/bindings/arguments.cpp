@@ -40,10 +40,10 @@ std::string utf8(const py::object& given, const char* name) {
 
 }  // namespace
 
-std::string to_user(const py::object& given) {
-    if (PyUnicode_Check(given.ptr()) != 0) return utf8(given, "user");
+std::string to_user(const py::object& given, const char* name) {
+    if (PyUnicode_Check(given.ptr()) != 0) return utf8(given, name);
     if (is_integer(given)) return py::str(index_of(given));
-    wrong_type("user", "a str or an int", given);
+    wrong_type(name, "a str or an int", given);
 }
 
 amount to_amount(const py::object& given, const char* name, amount least, const char* wanted) {

@@ -74,7 +74,7 @@ py::str readable(const std::string& text);
 void emit(const std::vector<engine::log_record>& records);
 
 /// Arguments, checked, with errors that name them.
-std::string to_user(const py::object& given);
+std::string to_user(const py::object& given, const char* name = "user");
 amount to_amount(const py::object& given, const char* name, amount least,
                  const char* wanted = "an int in the smallest unit, like cents");
 nanos to_nanos(const py::object& given, const char* name, bool zero_allowed);
@@ -89,6 +89,13 @@ public:
     explicit status_member(const py::object& from) : py::object(from) {}
 };
 status_member status_object(status value);
+
+/// A member of `redislock._status.StockStatus`.
+class verdict_member : public py::object {
+public:
+    using py::object::object;
+    explicit verdict_member(const py::object& from) : py::object(from) {}
+};
 
 /// The fields of a `Latency`, in seconds.
 py::dict summarize(const load::histogram& latencies);
@@ -109,12 +116,19 @@ void register_load(py::module_& m);
 void register_race(py::module_& m);
 void register_memory(py::module_& m);
 void register_locks(py::module_& m);
+void register_stock(py::module_& m);
+void register_stock_result(py::module_& m);
 
 }  // namespace redislock::bindings
 
 template <>
 struct pybind11::detail::handle_type_name<redislock::bindings::status_member> {
     static constexpr auto name = const_name("redislock._status.Status");
+};
+
+template <>
+struct pybind11::detail::handle_type_name<redislock::bindings::verdict_member> {
+    static constexpr auto name = const_name("redislock._status.StockStatus");
 };
 
 template <>

@@ -34,4 +34,6 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     register_race(m);
     register_memory(m);
     register_locks(m);
+    register_stock_result(m);
+    register_stock(m);
 }

@@ -49,6 +49,8 @@ std::string account_keys::record(std::string_view idempotency_key) const {
     return join(once, idempotency_key);
 }
 
+std::string stock_keys::record(std::string_view order_id) const { return join(orders, order_id); }
+
 std::string side_key(std::string_view name, std::string_view what) {
     // "x" and "{x}" must not share one.
     if (has_hash_tag(name)) return join(join(name, ":redislock:t:"), what);
@@ -79,15 +81,32 @@ result<key_scheme> key_scheme::make(std::string_view prefix, std::string_view ba
     return scheme;
 }
 
+std::string key_scheme::tag_of(std::string_view name) const {
+    std::string stem;
+    stem.reserve(prefix_.size() + name.size() + 3);
+    if (!prefix_.empty()) stem.append(prefix_).append(":");
+    stem += '{';
+    append_encoded(stem, name);
+    stem += '}';
+    return stem;
+}
+
+result<stock_keys> key_scheme::stock_of(std::string_view sku) const {
+    if (sku.empty()) return {errc::invalid_argument, "sku must not be empty"};
+    const std::string stem = tag_of(sku);
+    const std::string level = join(stem, ":stock");
+    return stock_keys{level,
+                      join(level, ":holds"),
+                      join(level, ":buyers"),
+                      join(stem, ":outbox"),
+                      join(level, ":lock"),
+                      join(level, ":order:")};
+}
+
 result<account_keys> key_scheme::keys_of(std::string_view user) const {
     if (user.empty()) return {errc::invalid_argument, "user must not be empty"};
     if (!adopts_) {
-        std::string stem;
-        stem.reserve(prefix_.size() + user.size() + 3);
-        if (!prefix_.empty()) stem.append(prefix_).append(":");
-        stem += '{';
-        append_encoded(stem, user);
-        stem += '}';
+        const std::string stem = tag_of(user);
         return with_side_keys(join(stem, ":balance"), stem);
     }
     if (user.find_first_of(unsafe_in_adopted) != std::string_view::npos) {

@@ -1,4 +1,4 @@
-// Names of the keys that belong to an account. All keys of one account share a hash tag,
+// Names of the keys that belong to an account or a stock. All keys of one share a hash tag,
 // so that a cluster keeps them in one slot and scripts may touch them together.
 #pragma once
 
@@ -19,6 +19,18 @@ struct account_keys {
     std::string record(std::string_view idempotency_key) const;
 };
 
+/// The keys of one stock.
+struct stock_keys {
+    std::string level;
+    std::string holds;   ///< open reservations by the millisecond at which they end
+    std::string buyers;  ///< how many each user has
+    std::string outbox;  ///< a stream of orders
+    std::string lock;
+    std::string orders;  ///< what the record of an order begins with
+
+    std::string record(std::string_view order_id) const;
+};
+
 /// Turns a user into key names.
 ///
 /// By default they are `prefix:{user}:balance` and so on. The user is percent-encoded where it
@@ -35,7 +47,12 @@ public:
 
     result<account_keys> keys_of(std::string_view user) const;
 
+    /// `prefix:{sku}:stock` and so on, with the sku encoded as a user is; a template has no say in it.
+    result<stock_keys> stock_of(std::string_view sku) const;
+
 private:
+    std::string tag_of(std::string_view name) const;
+
     std::string prefix_;
     std::string before_;  // the balance template around the user
     std::string after_;

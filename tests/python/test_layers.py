@@ -15,7 +15,7 @@ LAYERS = [
     ["wire"],
     ["engine"],
     ["accounts", "coordination", "locks"],
-    ["memory"],
+    ["memory", "stock"],
     ["load"],
     ["bindings"],
 ]
