@@ -107,8 +107,13 @@ amount to_count(const py::object& given, const char* name, amount least) {
 
 std::string make_token() { return random_token().substr(0, token_length); }
 
-receipt_request<order>::maker maker_of(strategy how) {
-    if (how != strategy::lua) throw py::value_error("strategy must be lua");
+receipt_request<order>::maker maker_of(strategy how) noexcept {
+    switch (how) {
+        case strategy::lock: return &stock::order_lock;
+        case strategy::watch: return &stock::order_watch;
+        case strategy::naive: return &stock::order_naive;
+        case strategy::lua: break;
+    }
     return &stock::order_lua;
 }
 

@@ -29,20 +29,11 @@ error corrupt(const settings& rules) {
                                        "plain digits is needed; it was left as it is"};
 }
 
-error wrong_type(std::string_view what, const settings& rules, std::string_view record) {
-    std::string key(record);
-    if (what == "reservations") key = rules.keys.holds;
-    if (what == "buyers") key = rules.keys.buyers;
-    if (what == "outbox") key = rules.keys.outbox;
-    return {errc::wrong_type, "key '" + key + "' should hold the stock's " + std::string(what) +
-                                  " and holds something else; nothing was changed"};
-}
-
 // What a failed script says, in words.
 error failed(std::string_view text, const settings& rules, std::string_view record) {
     if (text == "corrupt") return corrupt(rules);
     std::string_view rest = text;
-    if (take_word(rest) == "wrongtype") return wrong_type(rest, rules, record);
+    if (take_word(rest) == "wrongtype") return make_wrong_type(rest, rules, record);
     return senseless(text);
 }
 
@@ -59,6 +50,48 @@ std::optional<verdict> parse_verdict(std::string_view name) noexcept {
         if (verdict_names[i] == name) return static_cast<verdict>(i);
     }
     return std::nullopt;
+}
+
+error make_wrong_type(std::string_view what, const settings& rules, std::string_view record) {
+    std::string key(record);
+    if (what == "reservations") key = rules.keys.holds;
+    if (what == "buyers") key = rules.keys.buyers;
+    if (what == "outbox") key = rules.keys.outbox;
+    return {errc::wrong_type, "key '" + key + "' should hold the stock's " + std::string(what) +
+                                  " and holds something else; nothing was changed"};
+}
+
+error to_error(const wire::reply& failure, std::string_view what, const settings& rules,
+               std::string_view record) {
+    return failure.failed_with("WRONGTYPE") ? make_wrong_type(what, rules, record) : wire::to_error(failure);
+}
+
+result<std::optional<amount>> decode_stored_level(const wire::reply& said, const settings& rules) {
+    if (said.is_nil()) return std::optional<amount>{};
+    if (said.failed_with("WRONGTYPE")) return corrupt(rules);
+    if (said.is_failure()) return wire::to_error(said);
+    const auto value = parse_canonical(said.text);
+    if (!value || *value > max_level) return corrupt(rules);
+    return value;
+}
+
+std::optional<std::int64_t> parse_score(std::string_view text) {
+    const auto exponent_at = text.find('e');
+    std::int64_t shift = 0;
+    if (exponent_at != std::string_view::npos) {
+        auto exponent = text.substr(exponent_at + 1);
+        if (exponent.starts_with('+')) exponent.remove_prefix(1);
+        const auto value = parse_integer(exponent);
+        if (!value || *value < 0 || *value > 18) return std::nullopt;
+        shift = *value;
+    }
+    std::string digits_of(text.substr(0, exponent_at));
+    if (const auto point = digits_of.find('.'); point != std::string::npos) {
+        shift -= static_cast<std::int64_t>(digits_of.size() - point - 1);
+        digits_of.erase(point, 1);
+    }
+    if (shift < 0) return std::nullopt;
+    return parse_integer(digits_of.append(static_cast<std::size_t>(shift), '0'));
 }
 
 result<receipt> decode_receipt(const wire::reply& said, const settings& rules, std::string_view record) {

@@ -78,4 +78,14 @@ using outcome = engine::task<result<receipt>>;
 /// One script does it all. One round trip.
 outcome order_lua(engine::context& with, const settings& rules, const order& asked);
 
+/// Takes the stock's lock, then commits by the same script, which is refused when the lock was lost.
+/// Two round trips, and the wait for a held lock.
+outcome order_lock(engine::context& with, const settings& rules, const order& asked);
+
+/// Reads under WATCH, then MULTI ... EXEC; again after a conflict. Two round trips an attempt.
+outcome order_watch(engine::context& with, const settings& rules, const order& asked);
+
+/// Reads, computes, writes: sells more than there is under contention. For comparison only.
+outcome order_naive(engine::context& with, const settings& rules, const order& asked);
+
 }  // namespace redislock::stock

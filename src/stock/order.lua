@@ -40,8 +40,12 @@ local function look()
   level = read_level()
   if user == '' then return end
   has = redis.pcall('HGET', buyers_key, user)
-  if type(has) == 'table' then why = refusal_of('buyers', has) end
-  has = type(has) == 'string' and tonumber(has) or 0
+  if type(has) == 'table' then
+    why = refusal_of('buyers', has)
+  elseif has and not string.find(has, '^-?%d+$') then
+    why = 'wrongtype buyers'
+  end
+  has = not why and has and tonumber(has) or 0
 end
 local function allowed() return limit == 0 or has + wanted <= limit end
 

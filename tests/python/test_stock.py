@@ -11,7 +11,7 @@ import redislock
 import redislock.asyncio
 from redislock import StockResult, StockStatus
 
-STRATEGIES = ["lua"]
+STRATEGIES = ["lua", "lock", "watch"]
 LARGEST = 10**15 - 1
 
 
@@ -418,6 +418,27 @@ def test_nothing_is_oversold(client, user, make, strategy):
     sold = [each.level for each in ended if each]
     assert sorted(sold) == list(range(stock.level(), 30))
     assert stock.backlog() == len(sold) >= 10
+
+
+def test_naive_oversells(client, user, make, kind):
+    stock = make(10)
+    assert facts(stock.order(2, "o1", strategy="naive", user="bob")) == ("ok", 8, 2, "confirmed")
+    assert facts(stock.order(2, "o1", strategy="naive")) == ("duplicate", 8, 2, "confirmed")
+    assert stock.order(1, "o2", strategy="naive", user="bob", limit=2).status == "limit"
+    assert stock.order(9, "o3", strategy="naive").status == "sold_out"
+    assert stock.reserve(8, "o4", strategy="naive").level == 0
+    assert stock.cancel("o4").level == 8
+    order = client.client.stock(user).order
+    ids = itertools.count()
+    ended = client.together(
+        [[call(order, 1, next(ids), strategy="naive") for _ in range(5)] for _ in range(8)]
+    )
+    sold = sum(bool(each) for each in ended)
+    assert stock.backlog() == 1 + sold
+    if kind[0] == "threads":
+        assert sold >= 8
+    else:  # here all of a turn read the same level
+        assert sold > 8
 
 
 def test_one_order_sent_by_many(client, user, make, strategy):
