@@ -90,7 +90,7 @@ std::optional<std::int64_t> parse_score(std::string_view text) {
         shift -= static_cast<std::int64_t>(digits_of.size() - point - 1);
         digits_of.erase(point, 1);
     }
-    if (shift < 0) return std::nullopt;
+    if (shift < 0 || digits_of.empty()) return std::nullopt;
     return parse_integer(digits_of.append(static_cast<std::size_t>(shift), '0'));
 }
 

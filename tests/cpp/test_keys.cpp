@@ -49,6 +49,22 @@ std::vector<std::string> nasty_users() {
     return users;
 }
 
+TEST(keys, of_a_stock_share_a_slot_and_nothing_with_an_account) {
+    for (const auto& name : nasty_users()) {
+        const auto stock = *scheme_of("shop").stock_of(name);
+        const auto account = all_of(*scheme_of("shop").keys_of(name));
+        std::set<std::string> names(account.begin(), account.end());
+        for (const auto& key :
+             {stock.level, stock.holds, stock.buyers, stock.outbox, stock.lock, stock.record(":holds")}) {
+            EXPECT_TRUE(names.insert(key).second) << key;
+            EXPECT_EQ(hashed_part(key), hashed_part(account.front()));
+        }
+    }
+    EXPECT_EQ(scheme_of("shop").stock_of("tee")->outbox, "shop:{tee}:outbox");
+    EXPECT_EQ(scheme_of("shop", "acct:{user}").stock_of("tee")->level, "shop:{tee}:stock");
+    EXPECT_FALSE(scheme_of("shop").stock_of("").has_value());
+}
+
 TEST(keys, are_named_after_prefix_and_user) {
     const auto keys = *scheme_of("shop").keys_of("alice");
     EXPECT_EQ(keys.balance, "shop:{alice}:balance");
