@@ -140,7 +140,7 @@ def print_json(value: Mapping[str, Any] | Sequence[Any]) -> None:
     typer.echo(json.dumps(value, indent=2))
 
 
-def end_unless_ok(result: redislock.Result) -> None:
+def end_unless_ok(result: redislock.Result | redislock.StockResult) -> None:
     """Give a refused status its exit code."""
     if not result:
         raise typer.Exit(1)
