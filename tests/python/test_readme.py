@@ -106,7 +106,7 @@ def written(folder, heading):
 def test_each_heading_has_one_snippet_and_a_test_here():
     assert len(SNIPPETS) == len(blocks(README, "python"))
     tested = {"Threads", "asyncio, with FastAPI", "gevent", "Locust", "pytest", "pytest, under load"}
-    assert set(SNIPPETS) == tested | {"When the connection breaks", "Locks"}
+    assert set(SNIPPETS) == tested | {"When the connection breaks", "Selling stock", "Locks"}
 
 
 def test_snippets_are_short():
@@ -172,6 +172,12 @@ def test_snippets_about_testing_run(run, tmp_path):
 def test_when_the_connection_breaks(run, tmp_path):
     said = run(sys.executable, written(tmp_path, "When the connection breaks"))
     assert said.startswith("Result(status='ok', balance=97,")
+
+
+def test_selling_stock(run, tmp_path):
+    said = run(sys.executable, written(tmp_path, "Selling stock"))
+    assert said.startswith("StockResult(status='ok', level=7, qty=2, state='confirmed',")
+    assert said.endswith(") 7\n")
 
 
 def test_locks(run, tmp_path):
@@ -282,6 +288,28 @@ def test_the_acl_of_the_guarantees_suffices_for_comparisons_too(server, monkeypa
             assert report.statuses["ok"]
             assert _race.run(server.url, strategy=strategy, **who).sold == 2
         assert other.keys("redislock:load-*") + other.keys("redislock:race-*") == []
+
+
+def test_the_acl_of_the_guarantees_suffices_for_stock(server):
+    redis = pytest.importorskip("redis")
+    (rule,) = re.findall(r"^ACL SETUSER shop .*$", GUARANTEES, re.MULTILINE)
+    (more,) = re.findall(r"`([+a-z ]+\+xadd[+a-z ]+)`", GUARANTEES)
+    with redis.Redis.from_url(server.url) as other:
+        other.execute_command(*rule.split(), *more.split())
+    with Client(server.url, username="shop", password="secret") as client:
+        stock = client.stock("tee", backlog=100)
+        assert stock.set(100)
+        for strategy in ("lua", "lock", "watch", "naive"):
+            for which in ("confirmed", "cancelled"):
+                assert stock.reserve(1, f"{strategy} {which}", strategy=strategy, user="bob", limit=50)
+            assert stock.confirm(f"{strategy} confirmed")
+            assert stock.cancel(f"{strategy} cancelled")
+            assert stock.order(1, strategy, strategy=strategy, user="bob", limit=50)
+            assert client.stock("tee", hold=0.001).reserve(1, f"{strategy} expired", user="eve")
+            time.sleep(0.003)
+            assert stock.level() == 100 - stock.backlog()
+        assert stock.backlog() == 8
+        assert stock.outcome("lua").state == "confirmed"
 
 
 def test_the_acl_of_the_guarantees_suffices_for_locks(server):

@@ -12,7 +12,7 @@ from typing_extensions import assert_type
 
 import redislock
 import redislock.asyncio
-from redislock import Client, Health, HistoryEntry, Result, Status
+from redislock import Client, Health, HistoryEntry, Result, Status, Stock, StockResult, StockStatus
 from redislock.testing import AsyncStrategyCheck, StrategyCheck, StrategyReport, check_strategy
 
 
@@ -97,6 +97,30 @@ async def tasks() -> None:
         client.balance("alice").bit_length()  # type: ignore[attr-defined]
         await client.withdraw_lua("alice", 1.5)  # type: ignore[arg-type]
     await client.aclose()
+
+
+def stock(client: Client) -> None:
+    shirts = client.stock("tee", hold=1.5, outbox=True, backlog=10)
+    assert_type(shirts, Stock)
+    assert_type(shirts.set(10, if_missing=True), StockResult)
+    assert_type(shirts.level(), int | None)
+    result = shirts.reserve(1, "o1", strategy="watch", user=7, limit=2, timeout=1)
+    assert_type(result.status, StockStatus)
+    assert_type(result.level, int | None)
+    assert_type(result.state, str | None)
+    assert_type(shirts.order(1, 5), StockResult)
+    assert_type(shirts.confirm("o1"), StockResult)
+    assert_type(shirts.outcome("o1"), StockResult | None)
+    assert_type(shirts.sweep(), int)
+    shirts.order("1", "o1")  # type: ignore[arg-type]
+    result.level = 5  # type: ignore[misc]
+
+
+async def awaited_stock(client: redislock.asyncio.Client) -> None:
+    shirts = client.stock("tee")
+    assert_type(shirts, redislock.asyncio.Stock)
+    assert_type(await shirts.cancel("o1", timeout=1), StockResult)
+    assert_type(await shirts.backlog(), int)
 
 
 def functions() -> None:
