@@ -37,7 +37,6 @@ level, why = read_level()
 if not level then return answer(why) end
 local has = 0
 local function look()
-  level = read_level()
   if user == '' then return end
   has = redis.pcall('HGET', buyers_key, user)
   if type(has) == 'table' then
@@ -52,7 +51,9 @@ local function allowed() return limit == 0 or has + wanted <= limit end
 local settled
 repeat
   settled, why = settle(settled_at_once)
-  if not why then look() end
+  if why then return answer(why) end
+  if settled > 0 then level = read_level() end
+  look()
   if why then return answer(why) end
 until settled < settled_at_once or (level >= wanted and allowed())
 if not allowed() then return answer('limit ' .. integer(level)) end

@@ -165,6 +165,20 @@ def test_the_server_dies_between_request_and_reply(how, start_server, proxied, c
     assert (stock.level(), stock.backlog()) == (7, 3)
 
 
+def test_a_lock_that_was_lost_sells_nothing(proxy, connect, raw, user):
+    stock = connect(proxy.url, lock_lease=0.05).stock(user)
+    stock.set(10)
+    assert stock.order(1, "first", strategy="lock")
+    proxy.hold("reply")
+    mine = in_background(lambda: stock.order(1, "second", strategy="lock"))
+    eventually(lambda: raw.exists(stock.keys()["lock"]))
+    eventually(lambda: not raw.exists(stock.keys()["lock"]))
+    proxy.release()
+    said = mine.result(10)
+    assert (said.status, said.reason) == ("retry_later", "lock_lost")
+    assert (stock.level(), stock.backlog()) == (9, 1)
+
+
 # --- what the server refuses in the middle ---------------------------------------------------------
 
 
