@@ -33,6 +33,18 @@ def start_server():
         each.stop()
 
 
+@pytest.fixture(scope="session")
+def postgres():
+    """A running PostgreSQL for all tests together: use accounts of your own, change no setting."""
+    from redislock import sql
+    from redislock.sql import PrivatePostgres
+
+    with PrivatePostgres() as running:
+        with sql.connect(running.url) as client:
+            client.migrate()
+        yield running
+
+
 @pytest.fixture
 def user():
     """Name an account that no other test uses."""

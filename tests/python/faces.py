@@ -60,8 +60,10 @@ class Part:
 class ThreadFace(Face):
     """`redislock.Client`, in plain threads."""
 
+    client_type = redislock.Client
+
     def __init__(self, url, **options):
-        self.client = redislock.Client(url, **options)
+        self.client = self.client_type(url, **options)
 
     def run(self, wanted):
         name, args, kwargs = wanted
@@ -94,10 +96,11 @@ class ThreadFace(Face):
 class AsyncFace(Face):
     """`redislock.asyncio.Client`, in a loop of its own."""
 
+    client_type = redislock.asyncio.Client
     new_loop = staticmethod(asyncio.new_event_loop)
 
     def __init__(self, url, **options):
-        self.client = redislock.asyncio.Client(url, **options)
+        self.client = self.client_type(url, **options)
         self.loop = self.new_loop()
 
     async def _run(self, wanted):
@@ -140,8 +143,10 @@ class UvloopFace(AsyncFace):
 class GeventFace(Face):
     """`redislock.Client` in greenlets. Their hub lives in a thread of its own: nothing is patched."""
 
+    client_type = redislock.Client
+
     def __init__(self, url, **options):
-        self.client = redislock.Client(url, **options)
+        self.client = self.client_type(url, **options)
         self.jobs = queue.SimpleQueue()
         self.answers = queue.SimpleQueue()
         self.thread = threading.Thread(target=self._serve)
