@@ -149,6 +149,8 @@ class PostgresConnection:
         for prepared in awaited:
             rows, error = yield from self._answer(commits=commits)
             refused = refused or error
+            if error is not None and self.broken:
+                raise error  # nothing follows
             if rows is None:
                 continue
             if prepared is None:
@@ -184,7 +186,10 @@ class PostgresConnection:
         while pgconn.is_busy():
             if not (yield READ):
                 raise self._expired(unknown=commits)
-            pgconn.consume_input()
+            try:
+                pgconn.consume_input()
+            except psycopg_errors.OperationalError:
+                break  # the connection has ended; what came before is a result all the same, or says why
         return pgconn.get_result()
 
     def _flush(self, *, commits: bool) -> Generator[int, bool, None]:
@@ -192,7 +197,8 @@ class PostgresConnection:
         while pgconn.flush():
             if not (yield READ_WRITE):
                 raise self._expired(unknown=commits)
-            pgconn.consume_input()
+            with contextlib.suppress(psycopg_errors.OperationalError):
+                pgconn.consume_input()
 
     def _rows_of(self, result: PGresult, *, commits: bool) -> Rows:
         status = result.status
