@@ -70,7 +70,8 @@ def perform(
                 raise _unknown(str(error)) from None
             raise
         try:
-            yield from connection.set_limits(operation.limits)
+            if connection.limits != operation.limits:
+                yield from connection.set_limits(operation.limits)
             return judge.certain((yield from _run(do, operation, connection)))
         except (CutError, RefusedError) as fault:
             outcome = judge.of(fault)

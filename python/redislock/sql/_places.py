@@ -14,6 +14,7 @@ import select
 import socket
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from redislock._errors import ClosedError, ConnectionError, TimeoutError  # noqa: A004
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["AGAIN_AFTER", "Backend", "HubPlace", "Keeper", "ThreadPlace", "is_starting", "unknown_host"]
 
 AGAIN_AFTER: Final = 0.05
+_FRESH: Final = 0.01  # seconds for which an idle connection is taken to stand
 _abandoned: list[Any] = []  # what a parent opened is not closed in its forked child
 
 
@@ -60,7 +62,7 @@ class Keeper:
         while self.idle:
             with contextlib.suppress(IndexError):  # another thread was faster
                 connection = self.idle.pop()
-                if not connection.is_stale():
+                if time.monotonic() - connection.last_used < _FRESH or not connection.is_stale():
                     return connection
                 self.drop(connection)
         return None
@@ -70,6 +72,7 @@ class Keeper:
         if connection.broken or self.closed:
             self.drop(connection)
         else:
+            connection.last_used = time.monotonic()
             self.idle.append(connection)
 
     def drop(self, connection: Any) -> None:
@@ -91,6 +94,41 @@ class Keeper:
         self.idle, self.all = [], set()
 
 
+class _Room:
+    """A semaphore whose quick ways take no lock, unlike `threading.Semaphore`'s."""
+
+    def __init__(self, most: int) -> None:
+        self._tokens = deque([None] * most)
+        self._waiting = 0
+        self._changed = threading.Condition()
+
+    def acquire(self, timeout: float) -> bool:
+        """Take a token, waiting for one if need be."""
+        with contextlib.suppress(IndexError):
+            self._tokens.pop()
+            return True
+        give_up = time.monotonic() + timeout
+        with self._changed:
+            self._waiting += 1  # before it looks again: whoever gives one back looks here afterwards
+            try:
+                while True:
+                    with contextlib.suppress(IndexError):
+                        self._tokens.pop()
+                        return True
+                    left = give_up - time.monotonic()
+                    if left <= 0 or not self._changed.wait(left):
+                        return False
+            finally:
+                self._waiting -= 1
+
+    def release(self) -> None:
+        """Give a token back."""
+        self._tokens.append(None)
+        if self._waiting:
+            with self._changed:
+                self._changed.notify()
+
+
 class ThreadPlace:
     """Runs operations in the threads that ask for them."""
 
@@ -100,7 +138,7 @@ class ThreadPlace:
         self._room = self._make_room(backend.most)
 
     def _make_room(self, most: int) -> Any:
-        return threading.Semaphore(most)
+        return _Room(most)
 
     def run(self, operation: Operation) -> Any:
         """Carry the operation out, by its deadline."""

@@ -51,12 +51,15 @@ _SYNC: Final = int(pq.ExecStatus.PIPELINE_SYNC)
 _STATE: Final = pq.DiagnosticField.SQLSTATE
 _SEVERITY: Final = pq.DiagnosticField.SEVERITY_NONLOCALIZED
 
+_LEASE_ENDED: Final = "25P03"
+_IDLE: Final = int(pq.TransactionStatus.IDLE)
+_ONE_ANSWER: Final[tuple[bytes | None]] = (None,)
 _KINDS: Final[dict[str, type[RefusedError]]] = {
     "23505": DuplicateError,
     "40001": AgainError,
     "40P01": AgainError,
     "55P03": BusyError,
-    "25P03": LostError,
+    _LEASE_ENDED: LostError,
 }
 _CUT_WORDS: Final = "the connection to PostgreSQL ended"
 
@@ -109,77 +112,75 @@ class PostgresConnection:
 
     def run(self, step: Step, values: Mapping[str, Any]) -> Waiting:
         """One round trip: all statements of the step; their rows, a list each."""
-        statements = step.statements
         try:
-            if len(statements) == 1 and statements[0].name in self._prepared:
-                return (yield from self._run_one(statements[0], values, commits=step.commits))
-            return (yield from self._run_many(statements, values, commits=step.commits))
-        except RefusedError:
-            if not self.broken and self.pgconn.transaction_status != pq.TransactionStatus.IDLE:
-                yield from self._roll_back()
-            raise
+            answers, refused = yield from self._exchange(step, values)
         except psycopg_errors.Error as error:
             raise self._cut(_clean(error), unknown=step.commits) from None
+        if refused is None:
+            return answers
+        if not self.broken and self.pgconn.transaction_status != _IDLE:
+            yield from self._roll_back()
+        raise refused
 
-    def _run_one(self, statement: Statement, values: Mapping[str, Any], *, commits: bool) -> Waiting:
-        self.pgconn.send_query_prepared(statement.name, _encode(statement, values))
-        yield from self._flush(commits=commits)
-        # The transaction has ended only with the message behind the last result, which is waited for.
-        rows, refused = yield from self._answer(commits=commits)
-        if refused is not None:
-            raise refused
-        return [rows or []]
-
-    def _run_many(
-        self, statements: Sequence[Statement], values: Mapping[str, Any], *, commits: bool
-    ) -> Waiting:
-        pgconn = self.pgconn
-        pgconn.enter_pipeline_mode()
-        awaited: list[bytes | None] = []  # the name where the answer to a preparation comes
-        for each in statements:
-            if each.name not in self._prepared and each.name not in awaited:
-                pgconn.send_prepare(each.name, each.postgres)
-                awaited.append(each.name)
-            pgconn.send_query_prepared(each.name, _encode(each, values))
-            awaited.append(None)
-        pgconn.pipeline_sync()
-        yield from self._flush(commits=commits)
+    def _exchange(  # noqa: C901 - each function more is a generator more for each withdrawal
+        self, step: Step, values: Mapping[str, Any]
+    ) -> Generator[int, bool, tuple[list[Rows], RefusedError | None]]:
+        """Sends a step and reads its answers to the end. It is what runs most, and so is one function."""
+        pgconn, commits, statements = self.pgconn, step.commits, step.statements
+        is_busy, get_result = pgconn.is_busy, pgconn.get_result
+        awaited = self._send(statements, values)
+        if pgconn.flush():
+            yield from self._flush(commits=commits)
+        if not (yield READ):
+            raise self._expired(unknown=commits)
+        with contextlib.suppress(psycopg_errors.OperationalError):  # see `_next`
+            pgconn.consume_input()
         answers: list[Rows] = []
-        refused = None
+        refused: RefusedError | None = None
         for prepared in awaited:
-            rows, error = yield from self._answer(commits=commits)
-            refused = refused or error
-            if error is not None and self.broken:
-                raise error  # nothing follows
-            if rows is None:
-                continue
-            if prepared is None:
-                answers.append(rows)
-            else:
-                self._prepared.add(prepared)  # no rollback undoes it
+            # The transaction has ended only with the message behind the last result, which is waited for.
+            while (
+                result := (yield from self._next(commits=commits)) if is_busy() else get_result()
+            ) is not None:
+                status = result.status
+                if status == _TUPLES:
+                    answers.append(_rows(result))
+                elif status == _OK:
+                    if prepared is None:
+                        answers.append([])
+                    else:
+                        self._prepared.add(prepared)  # no rollback undoes it
+                elif status != _ABORTED:
+                    committed = commits and len(answers) >= step.harmless
+                    refused = refused or self._refusal(result, commits=commits, committed=committed)
+                    if self.broken:
+                        return answers, refused  # nothing follows
+        if awaited is not _ONE_ANSWER:
+            yield from self._end_pipeline(commits=commits)
+        return answers, refused
+
+    def _end_pipeline(self, *, commits: bool) -> Generator[int, bool, None]:
         result = yield from self._next(commits=commits)
         if result is None or result.status != _SYNC:
             raise self._cut("PostgreSQL answered out of turn", unknown=commits)
-        pgconn.exit_pipeline_mode()
-        if refused is not None:
-            raise refused
-        return answers
+        self.pgconn.exit_pipeline_mode()
 
-    def _answer(self, *, commits: bool) -> Generator[int, bool, tuple[Rows | None, RefusedError | None]]:
-        """What one statement answers: its rows, or why it was refused.
-
-        After a refusal before it there is neither.
-        """
-        rows: Rows | None = None
-        refused: RefusedError | None = None
-        while (result := (yield from self._next(commits=commits))) is not None:
-            if result.status == _ABORTED:
-                continue
-            try:
-                rows = self._rows_of(result, commits=commits)
-            except RefusedError as error:
-                refused = refused or error
-        return rows, refused
+    def _send(self, statements: Sequence[Statement], values: Mapping[str, Any]) -> Sequence[bytes | None]:
+        """Sends, as far as it goes. Says what answers will come: a name where a statement is prepared."""
+        pgconn, known = self.pgconn, self._prepared
+        if len(statements) == 1 and statements[0].name in known:
+            pgconn.send_query_prepared(statements[0].name, _encode(statements[0], values))
+            return _ONE_ANSWER
+        pgconn.enter_pipeline_mode()
+        awaited: list[bytes | None] = []
+        for each in statements:
+            if each.name not in known and each.name not in awaited:
+                pgconn.send_prepare(each.name, each.postgres)
+                awaited.append(each.name)
+            pgconn.send_query_prepared(each.name, _encode(each, values) if each.parameters else None)
+            awaited.append(None)
+        pgconn.pipeline_sync()
+        return awaited
 
     def _next(self, *, commits: bool) -> Generator[int, bool, PGresult | None]:
         pgconn = self.pgconn
@@ -200,29 +201,26 @@ class PostgresConnection:
             with contextlib.suppress(psycopg_errors.OperationalError):
                 pgconn.consume_input()
 
-    def _rows_of(self, result: PGresult, *, commits: bool) -> Rows:
-        status = result.status
-        if status == _TUPLES:
-            get, width = result.get_value, range(result.nfields)
-            return [tuple([get(row, column) for column in width]) for row in range(result.ntuples)]
-        if status == _OK:
-            return []
+    def _refusal(self, result: PGresult, *, commits: bool, committed: bool) -> RefusedError:
+        """Why a statement was refused. Raises CutError where the connection ended.
+
+        What was answered says whether it may have `committed`, unless answers were lost on their way.
+        """
         state = (result.error_field(_STATE) or b"").decode("ascii", "replace")
         words = _words(result)
         if (
             not state
         ):  # libpq itself speaks: the connection is gone, and what the server said before is a notice
-            if self._farewell is not None and self._farewell[1] == "25P03":
+            if self._farewell is not None and self._farewell[1] == _LEASE_ENDED:
                 self.broken = True
-                raise LostError(*self._farewell)
+                return LostError(*self._farewell)
             raise self._cut(words, unknown=commits)
         if result.error_field(_SEVERITY) in (b"FATAL", b"PANIC"):
             self.broken = True
-            if state == "25P03":
-                raise LostError(words, state)
-            # It came instead of an answer, but a COMMIT that ends in it may have been made before.
-            raise CutError(words, unknown=commits)
-        raise _KINDS.get(state, RefusedError)(words, state)
+            if state == _LEASE_ENDED:
+                return LostError(words, state)
+            raise CutError(words, unknown=committed)
+        return _KINDS.get(state, RefusedError)(words, state)
 
     def _roll_back(self) -> Generator[int, bool, None]:
         """Ends the transaction that a refusal left open. Where that fails, the connection is given up."""
@@ -236,15 +234,21 @@ class PostgresConnection:
 
     def ask(self, text: bytes, arguments: Sequence[bytes | None] = ()) -> Generator[int, bool, Rows]:
         """One statement that is not prepared."""
+        rows: Rows = []
+        refused: RefusedError | None = None
         try:
             self.pgconn.send_query_params(text, arguments)
             yield from self._flush(commits=False)
-            rows, refused = yield from self._answer(commits=False)
+            while (result := (yield from self._next(commits=False))) is not None:
+                if result.status == _TUPLES:
+                    rows = _rows(result)
+                elif result.status != _OK:
+                    refused = refused or self._refusal(result, commits=False, committed=False)
         except psycopg_errors.Error as error:
             raise self._cut(_clean(error), unknown=False) from None
         if refused is not None:
             raise refused
-        return rows or []
+        return rows
 
     @property
     def idle(self) -> bool:
@@ -257,9 +261,8 @@ class PostgresConnection:
 
     def set_limits(self, limits: tuple[int, int]) -> Generator[int, bool, None]:
         """Says for how many milliseconds to wait for a row's lock, and for a transaction's next statement."""
-        if limits != self.limits:
-            yield from self.ask(_LIMITS, [str(each).encode() for each in limits])
-            self.limits = limits
+        yield from self.ask(_LIMITS, [str(each).encode() for each in limits])
+        self.limits = limits
 
     def is_stale(self) -> bool:
         """Whether the idle connection has something to say, which can only be a farewell."""
@@ -304,6 +307,11 @@ def _where(pgconn: PGconn) -> str:
 
 def _text(value: bytes) -> str:
     return value.decode("utf-8", "replace")
+
+
+def _rows(result: PGresult) -> Rows:
+    get, width = result.get_value, range(result.nfields)
+    return [tuple([get(row, column) for column in width]) for row in range(result.ntuples)]
 
 
 def _encode(statement: Statement, values: Mapping[str, Any]) -> list[bytes | None]:

@@ -115,6 +115,7 @@ class SqliteConnection:
         self.raw = raw
         self._file = file
         self.broken = False
+        self.last_used = 0.0
         self.limits: tuple[int, int] | None = None
 
     @property
@@ -125,9 +126,8 @@ class SqliteConnection:
     def set_limits(self, limits: tuple[int, int]) -> Generator[Any, Any, None]:
         """Says for how many milliseconds to wait for other writers; no transaction stays open here."""
         yield from ()
-        if limits != self.limits:
-            self.raw.execute(f"PRAGMA busy_timeout = {limits[0]}")
-            self.limits = limits
+        self.raw.execute(f"PRAGMA busy_timeout = {limits[0]}")
+        self.limits = limits
 
     def is_stale(self) -> bool:
         """A file has no way to say that it is gone."""

@@ -55,6 +55,11 @@ class Step:
     statements: tuple[Statement, ...]
     commits: bool = False
 
+    @property
+    def harmless(self) -> int:
+        """While fewer of its statements than this were answered, nothing was committed."""
+        return len(self.statements) - (self.statements[-1] is COMMIT)
+
 
 def _make(name: str, text: str, sqlite: tuple[str, ...] = (), *, writes: bool = False) -> Statement:
     order: list[str] = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import random
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from redislock._errors import IdempotencyMismatchError
 from redislock.sql._faults import AgainError, CutError, DuplicateError, RefusedError
@@ -43,8 +43,7 @@ class Pause:
     seconds: float
 
 
-@dataclasses.dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a change ended."""
 
     status: str
