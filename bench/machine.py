@@ -17,6 +17,7 @@ PACKAGES: Final = (
     "redislock",
     "redis",
     "hiredis",
+    "psycopg",
     "valkey-glide-sync",
     "valkey-glide",
     "gevent",

@@ -31,6 +31,10 @@ class Contestant:
                 return f"{module} is not installed; get it with: pip install --group bench"
         if self.family == "redis_benchmark" and redis_benchmark.find() is None:
             return redis_benchmark.MISSING
+        if self.family == "sql":
+            from bench import sql
+
+            return sql.missing()
         return None
 
 

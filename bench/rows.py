@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from bench import lock_rows, report
+from bench import lock_rows, report, sql_rows
 from bench.row import Contestant, Goal, Row
 
 SWARM: Final = "redislock swarm"
@@ -214,4 +214,5 @@ ROWS: Final = (
         (Goal("p50", 1, "redis-py"), Goal("p99", 1, "redis-py"), Goal("p99", 1, "GLIDE")),
     ),
     *lock_rows.ROWS,
+    *sql_rows.ROWS,
 )

@@ -47,6 +47,7 @@ LOCKS = ["--waiters", "20", "--leases", "50", "--lease", "3"]
         ["native", "in-flight", "flat", "latency"],
         ["lock-pairs", "lock-tasks", "lock-memory"],
         ["lock-turns", "lock-waiting", "lock-renewal"],
+        ["sql-for-update", "sql-atomic-disk"],
     ],
     ids=" ".join,
 )

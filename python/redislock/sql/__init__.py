@@ -22,7 +22,7 @@ from redislock._waiters import hub_of_this_thread
 from redislock.sql import _schema as tables
 from redislock.sql._base import BaseClient, to_entries, to_result
 from redislock.sql._places import HubPlace, ThreadPlace
-from redislock.sql._postgres_server import PrivatePostgres
+from redislock.sql._postgres_server import PrivatePostgres, find_postgres
 from redislock.sql._strategies import STRATEGIES as _STRATEGIES
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from redislock._core import Health, HistoryEntry, Result
     from redislock.sql._operation import Operation
 
-__all__ = ["STRATEGIES", "Client", "PrivatePostgres", "connect", "is_sql_url", "tables"]
+__all__ = ["STRATEGIES", "Client", "PrivatePostgres", "connect", "find_postgres", "is_sql_url", "tables"]
 
 STRATEGIES: tuple[str, ...] = tuple(_STRATEGIES)
 """The names of all strategies; `Client.strategies` has those of its database."""

@@ -44,7 +44,7 @@ _MOST_PAUSE: Final = 1.0
 _UNCERTAIN: Final = ("lock_busy", "conflict", "lock_lost")
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)
 class Operation:
     """Something to be done once, by a driver: checked, and nothing was sent."""
 

@@ -59,13 +59,14 @@ class Keeper:
 
     def take(self) -> Any:
         """An idle connection that still stands, or None."""
-        while self.idle:
-            with contextlib.suppress(IndexError):  # another thread was faster
+        while True:
+            try:
                 connection = self.idle.pop()
-                if time.monotonic() - connection.last_used < _FRESH or not connection.is_stale():
-                    return connection
-                self.drop(connection)
-        return None
+            except IndexError:
+                return None
+            if time.monotonic() - connection.last_used < _FRESH or not connection.is_stale():
+                return connection
+            self.drop(connection)
 
     def give(self, connection: Any) -> None:
         """Takes a connection back."""
@@ -104,9 +105,13 @@ class _Room:
 
     def acquire(self, timeout: float) -> bool:
         """Take a token, waiting for one if need be."""
-        with contextlib.suppress(IndexError):
+        try:
             self._tokens.pop()
-            return True
+        except IndexError:
+            return self._wait(timeout)
+        return True
+
+    def _wait(self, timeout: float) -> bool:
         give_up = time.monotonic() + timeout
         with self._changed:
             self._waiting += 1  # before it looks again: whoever gives one back looks here afterwards

@@ -133,8 +133,10 @@ class PostgresConnection:
             yield from self._flush(commits=commits)
         if not (yield READ):
             raise self._expired(unknown=commits)
-        with contextlib.suppress(psycopg_errors.OperationalError):  # see `_next`
+        try:  # noqa: SIM105 - here suppress() would be a tenth of the price
             pgconn.consume_input()
+        except psycopg_errors.OperationalError:
+            pass  # as in `_next`
         answers: list[Rows] = []
         refused: RefusedError | None = None
         for prepared in awaited:
@@ -310,7 +312,10 @@ def _text(value: bytes) -> str:
 
 
 def _rows(result: PGresult) -> Rows:
-    get, width = result.get_value, range(result.nfields)
+    get = result.get_value
+    if result.ntuples == 1 and result.nfields == 2:  # noqa: PLR2004 - what a change answers
+        return [(get(0, 0), get(0, 1))]
+    width = range(result.nfields)
     return [tuple([get(row, column) for column in width]) for row in range(result.ntuples)]
 
 

@@ -25,7 +25,7 @@ _LEAST_PAUSE: Final = 0.00025
 _MOST_PAUSE: Final = 0.016
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)
 class Request:
     """What is asked for. `values` holds the parameters of the statements, by name."""
 
