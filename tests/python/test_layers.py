@@ -130,8 +130,9 @@ def test_the_core_reads_no_environment_and_prints_nothing():
 
 # --- Python -------------------------------------------------------------------------------------
 
-# _settings reads what the clients need; _server hands the environment on to the server it starts.
-READERS = {"_settings.py", "_server.py"}
+# _settings reads what the clients need; a server that is started is handed the environment on; libpq
+# reads PGHOST by itself, and an error is to name the host that it took.
+READERS = {"_settings.py", "_server.py", "sql/_postgres_server.py", "sql/_session.py"}
 
 
 def reads_environment(text):
