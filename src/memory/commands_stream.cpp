@@ -49,7 +49,8 @@ std::optional<range_end> parse_end(std::string_view text, bool upper) noexcept {
 
 // The words from `at` on, MAXLEN and what follows it; `at` is moved behind them.
 std::optional<std::string_view> take_most(const call& which, std::size_t& at, std::int64_t& most) {
-    if (++at < which.words.size() && (which.word(at) == "~" || which.word(at) == "=")) ++at;
+    ++at;
+    if (at < which.words.size() && (which.word(at) == "~" || which.word(at) == "=")) ++at;
     if (at >= which.words.size()) return syntax_error;
     const auto given = parse_number(which.word(at++));
     if (!given) return not_an_integer;

@@ -109,9 +109,8 @@ result<std::optional<draft>> decision::looked(const engine::answer& said, std::s
     }
     if (level_ < asked_.quantity) return std::optional(ended(verdict::sold_out));
     const auto& waiting = said[first + place::outbox];
-    if (rules_.backlog > 0 || (rules_.outbox && !asked_.reserves)) {
-        if (waiting.is_failure()) return to_error(waiting, "outbox", rules_);
-    }
+    const bool matters = rules_.backlog > 0 || (rules_.outbox && !asked_.reserves);
+    if (matters && waiting.is_failure()) return to_error(waiting, "outbox", rules_);
     const auto orders = static_cast<std::uint64_t>(waiting.integer + said[first + place::holds].integer);
     if (rules_.backlog > 0 && orders >= rules_.backlog) {
         auto made = ended(verdict::retry_later);
@@ -135,8 +134,8 @@ void decision::commit(wire::commands& out, bool overwrites) const {
     out.add("SET", asked_.record, record_of(asked_, state(), left), "PX", rules_.remembered / millisecond);
 }
 
-draft decision::committed() const {
-    auto made = ended(verdict::ok);
+receipt decision::committed() const {
+    receipt made;
     made.level = level_ - asked_.quantity;
     made.quantity = asked_.quantity;
     made.state = state();

@@ -35,7 +35,7 @@ public:
     /// Appends the changes. `overwrites`: the level is set to what was computed, whatever it is by then.
     void commit(wire::commands& out, bool overwrites) const;
     /// What the commit comes to, if nothing has changed since the look.
-    draft committed() const;
+    receipt committed() const;
 
 private:
     struct stored {

@@ -24,7 +24,7 @@ public:
         out.policy = engine::resend::recorded;  // by the order's id and the request's token
         decided_.commit(out.commands, false);
     }
-    draft committed() const { return decided_.committed(); }
+    draft committed() const { return {decided_.committed(), draft::need::nothing}; }
     static draft conflict() {
         draft ended;
         ended.verdict = verdict::retry_later;
