@@ -86,6 +86,8 @@ class Report:
     """Whether Ctrl-C ended the run early."""
     settings: dict[str, Any]
     """What the run was started with."""
+    transactions: int | None = None
+    """Of a database, those rolled back included; None where the server has none."""
 
     @property
     def rtt(self) -> float:

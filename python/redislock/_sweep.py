@@ -48,6 +48,9 @@ METRICS: Final[dict[str, Callable[[Report], float | None]]] = {
     "attempts": lambda report: report.attempts_per_success,
     "round_trips": lambda report: _per_success(report.round_trips, report),
     "statements": lambda report: _per_success(report.statements, report),
+    "transactions": lambda report: (
+        None if report.transactions is None else _per_success(report.transactions, report)
+    ),
 }
 """What can be compared: seconds, withdrawals a second, or so many per withdrawal that was ok."""
 
@@ -175,6 +178,7 @@ def _combine(reports: Sequence[Report]) -> Report:
         attempts=sum(each.attempts for each in reports),
         round_trips=sum(each.round_trips for each in reports),
         statements=sum(each.statements for each in reports),
+        transactions=None if first.transactions is None else sum(each.transactions or 0 for each in reports),
         missed=sum(each.missed for each in reports),
         attempts_per_success=statistics.median(attempts) if attempts else None,
         errors=_faults(reports),

@@ -10,11 +10,13 @@ from typing import Annotated, Any, Final
 
 import typer
 
+import redislock
 from redislock import load, plots
 from redislock._sweep import Setting
 from redislock.cli._common import LARGEST, check_file, whole_number, wrong
 from redislock.cli._common import duration as seconds
 
+_KNOWN: Final = (*load.STRATEGIES, *load.SQL_STRATEGIES)
 _MOST_USERS: Final = 100_000
 _MOST_RETRIES: Final = 1_000_000
 _MOST_CELLS: Final = 1000
@@ -35,6 +37,15 @@ def _option(name: str, metavar: str, words: str) -> Any:
 
 
 Strategies = Annotated[str, typer.Option("--strategies", metavar="NAMES", help="Which, in this order.")]
+SqlUrl = Annotated[
+    str | None,
+    _option(
+        "--sql-url",
+        "URL",
+        "The database of for_update, version, atomic and serializable: postgresql:// or sqlite:///. "
+        "Default: a private PostgreSQL that is started and stopped.",
+    ),
+]
 Users = Annotated[
     str, typer.Option("--users", metavar="N,...", help="Withdrawals in flight; several numbers: a sweep.")
 ]
@@ -150,11 +161,35 @@ def parse_strategies(text: str) -> list[str]:
     """Return the names of strategies that a list holds."""
     names = [each.strip() for each in text.split(",") if each.strip()]
     for each in names:
-        if each not in load.STRATEGIES:
-            wrong("--strategies", f"{each!r} is none of {', '.join(load.STRATEGIES)}")
+        if each not in _KNOWN:
+            wrong("--strategies", f"{each!r} is none of {', '.join(_KNOWN)}")
     if not names:
-        wrong("--strategies", f"name at least one of {', '.join(load.STRATEGIES)}")
+        wrong("--strategies", f"name at least one of {', '.join(_KNOWN)}")
     return list(dict.fromkeys(names))
+
+
+def check_sql(names: list[str], sql_url: str | None, processes: int) -> list[str]:
+    """Return the strategies that run on a database; refuse what cannot be done there."""
+    ours = [each for each in names if each in load.SQL_STRATEGIES]
+    if not ours:
+        if sql_url is not None:
+            wrong("--sql-url", f"is for {', '.join(load.SQL_STRATEGIES)}; name one in --strategies")
+        return ours
+    try:
+        from redislock import sql
+    except ImportError as error:
+        wrong("--strategies", f"{ours[0]} needs {error.name}: pip install 'redislock[sql]'")
+    if processes > 1:
+        wrong("--processes", f"must be 1 with {ours[0]}, which is driven by the threads of one process")
+    if sql_url is not None:
+        try:
+            with sql.connect(sql_url) as client:
+                for each in ours:
+                    if each not in client.strategies:
+                        wrong("--strategies", f"there is no {each} on SQLite, which locks no rows")
+        except redislock.ConfigurationError as error:
+            wrong("--sql-url", str(error))
+    return ours
 
 
 def parse_rate(text: str | None, processes: int) -> float | None:

@@ -185,13 +185,17 @@ _COLUMNS: Final[tuple[tuple[str, str, Callable[[float], str]], ...]] = (
     ("round_trips", "trips<br>per ok", _ratio),
     ("statements", "commands<br>per ok", _ratio),
 )
+_OF_DATABASES: Final = (("transactions", "trans-<br>actions<br>per ok", _ratio),)
 
 
 def _table(cells: Sequence[Cell]) -> Iterator[str]:
     open_loop = any(each.report.rate for each in cells)
     moving = varying([each.setting for each in cells])
+    columns = _COLUMNS + (
+        _OF_DATABASES if any(each.report.transactions is not None for each in cells) else ()
+    )
     heads = "".join(f"<th>{each}</th>" for each in ({"rtt": "added"}.get(name, name) for name in moving))
-    heads += "".join(f"<th>{words}</th>" for _, words, _ in _COLUMNS)
+    heads += "".join(f"<th>{words}</th>" for _, words, _ in columns)
     heads += "<th>service<br>p99</th>" if open_loop else ""
     yield f'<h2>Figures</h2>\n<div class="scroll"><table>\n<thead><tr><th>strategy</th>{heads}'
     yield "<th>statuses</th><th>money</th></tr></thead>\n<tbody>\n"
@@ -200,7 +204,7 @@ def _table(cells: Sequence[Cell]) -> Iterator[str]:
         mark = " <span class='warn'>!</span>" if cell.short_of_money() else ""
         row = [f"<td>{escape(cell.strategy)}{mark}</td>"]
         row += [f"<td>{escape(tick(cell.setting, name))}</td>" for name in moving]
-        row += [f"<td>{_figure(cell, metric, show)}</td>" for metric, _, show in _COLUMNS]
+        row += [f"<td>{_figure(cell, metric, show)}</td>" for metric, _, show in columns]
         if open_loop:
             row.append(f"<td>{show_duration(report.service.p99) if report.service.count else '-'}</td>")
         counts = {**report.statuses, **{kind: each["count"] for kind, each in report.errors.items()}}

@@ -13,6 +13,7 @@ import io
 import json
 import os
 import platform
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,20 @@ def as_dict(
     }
 
 
+def database(target: Target) -> dict[str, Any]:
+    """Return what is to be known of the database, where there was one."""
+    return {
+        "line": target.line,
+        "url": target.shown_url,
+        "private": target.private,
+        "name": target.health.server,
+        "version": target.health.version,
+        "details": target.health.details,
+        "warnings": target.health.warnings,
+        "round_trip": target.round_trip,
+    }
+
+
 def _cells(asked: dict[str, Any], settings: Sequence[Setting], record: Record) -> dict[str, Any]:
     """Return one cell's fields, or the list of cells that a sweep has."""
     if len(settings) == 1:
@@ -96,9 +111,10 @@ def _one(asked: dict[str, Any], setting: Setting, record: Record) -> dict[str, A
 
 
 def _command(url: str | None, shown_url: str) -> list[str]:
-    """The command line, without the password that the URL may hold."""
+    """The command line, without the passwords that URLs may hold."""
     secret = url is not None and "***" in shown_url
-    return ["redislock", *(each.replace(str(url), shown_url) if secret else each for each in sys.argv[1:])]
+    words = (each.replace(str(url), shown_url) if secret else each for each in sys.argv[1:])
+    return ["redislock", *(re.sub(r"(postgres\w*://[^/\s]*?:)[^/\s]*@", r"\1***@", each) for each in words)]
 
 
 def _cpu() -> dict[str, Any]:
@@ -136,7 +152,7 @@ def _row(asked: dict[str, Any], cell: Cell) -> dict[str, Any]:
     report = cell.report
     spread = cell.spread("throughput") or (report.throughput, report.throughput)
     latency, service = report.latency.as_dict(), report.service.as_dict()
-    per_ok = ("conflicts", "attempts", "round_trips", "statements")
+    per_ok = ("conflicts", "attempts", "round_trips", "statements", "transactions")
     return {
         "strategy": cell.strategy,
         **dataclasses.asdict(cell.setting),

@@ -29,9 +29,24 @@ _SERVICE: Final = "p99 from\nbegin"
 _TRIES: Final = "tries\nper ok"
 _TRIPS: Final = "trips\nper ok"
 _COMMANDS: Final = "commands\nper ok"
+_TRANSACTIONS: Final = "transactions\nper ok"
+_COSTS: Final = (_TRIES, _TRIPS, _COMMANDS, _TRANSACTIONS)
 _LAYOUTS: Final = (
-    ("ok/s", "p50", "p95", "p99", _SERVICE, "p99.9", "max", "statuses", _TRIES, _TRIPS, _COMMANDS),
-    ("ok/s", "p50", "p99", _SERVICE, "max", "statuses", _TRIES, _TRIPS, _COMMANDS),
+    (
+        "ok/s",
+        "p50",
+        "p95",
+        "p99",
+        _SERVICE,
+        "p99.9",
+        "max",
+        "statuses",
+        _TRIES,
+        _TRIPS,
+        _COMMANDS,
+        _TRANSACTIONS,
+    ),
+    ("ok/s", "p50", "p99", _SERVICE, "max", "statuses", _TRIES, _TRIPS, _COMMANDS, _TRANSACTIONS),
     ("ok/s", "p50", "p99", _SERVICE, "max", "statuses", _TRIES),
     ("ok/s", "p50", "p99", _SERVICE, "statuses"),
     ("ok/s", "p50", "p99"),
@@ -39,7 +54,12 @@ _LAYOUTS: Final = (
 """The columns between strategy and verdict; the first that a terminal is wide enough for is taken."""
 
 _LATENCIES: Final = {"p50": "p50", "p95": "p95", "p99": "p99", "p99.9": "p999", "max": "max"}
-_PER_OK: Final = {_TRIES: "attempts", _TRIPS: "round_trips", _COMMANDS: "statements"}
+_PER_OK: Final = {
+    _TRIES: "attempts",
+    _TRIPS: "round_trips",
+    _COMMANDS: "statements",
+    _TRANSACTIONS: "transactions",
+}
 _HEADS: Final = {"users": "users", "accounts": "accounts", "rtt": "added"}
 
 
@@ -89,7 +109,10 @@ class Scores:
         moving = varying([each.setting for each in cells])
         open_loop = any(each.report.rate for each in cells)
         for layout in _LAYOUTS:
-            chosen = [name for name in layout if open_loop or name != _SERVICE]
+            left_out = {_SERVICE} if not open_loop else set()
+            if all(each.report.transactions is None for each in cells):
+                left_out.add(_TRANSACTIONS)
+            chosen = [name for name in layout if name not in left_out]
             table = _table(cells, moving, chosen)
             if natural_width(self.console, table) <= self.console.width:
                 self.console.print(table)

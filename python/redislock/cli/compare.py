@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,12 +15,13 @@ from redislock.cli import _compare_options as options
 from redislock.cli import _html, _record
 from redislock.cli._checks import Baseline, Demand, Ruling, compare_with, judge, parse_check, parse_fail
 from redislock.cli._common import DEFAULT_TIMEOUT, examples, open_client, write_file, wrong
+from redislock.cli._database import open_database
 from redislock.cli._group import FAULT, INTERRUPTED, REFUSED, USAGE, tell
 from redislock.cli._scores import UNSAFE, Scores
 from redislock.cli._target import Target, Url, open_target
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 def register(app: typer.Typer) -> None:
@@ -27,6 +29,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=COMPARE)(compare)
 
 
+_OF_DATABASES: Final = ("postgresql:", "postgres:", "sqlite:")
 _ALL: Final = ",".join(load.STRATEGIES)
 COMPARE = examples(
     "redislock compare",
@@ -34,6 +37,7 @@ COMPARE = examples(
     "redislock compare --users 1,8,64,256 --repeat 3 --html result.html",
     "redislock compare --rtt 0,0.5ms,2ms --plot chart.png",
     "redislock compare --url redis://db.example:6379 --json result.json",
+    "redislock compare --strategies lua,lock,watch,for_update,version,atomic --users 16",
     "redislock compare --check 'lua.p99<5ms'",
     "redislock compare --baseline result.json --fail p99:10%",
 )
@@ -42,6 +46,7 @@ COMPARE = examples(
 def compare(
     *,
     url: Url = None,
+    sql_url: options.SqlUrl = None,
     strategies: options.Strategies = _ALL,
     users: options.Users = "64",
     accounts: options.Accounts = "1",
@@ -70,16 +75,20 @@ def compare(
 ) -> None:
     """Put every strategy under the same load, and check that no money was lost.
 
+    for_update, version, atomic and serializable run on a database, beside the others.
     naive is there to lose money under contention. Lists of users, accounts and added round-trip
     times are combined: a sweep.
 
     Exit codes: 1 if another strategy does, or if a check fails; 3 if the server cannot be used.
     """
+    if url is not None and sql_url is None and url.startswith(_OF_DATABASES):
+        url, sql_url = None, url
     given = dict(locals())
     names = options.parse_strategies(strategies)
     asked = options.parse_load(given)
     settings = options.parse_settings(users, accounts, rtt, asked["timeout"])
     options.check_load(asked, settings)
+    on_sql = options.check_sql(names, sql_url, asked["processes"])
     asked["keys"] = (keys or _fitting_keys(settings)).value
     if asked["balance"] is None:
         asked["balance"] = _enough(asked)
@@ -87,18 +96,26 @@ def compare(
     options.check_files(given)
     open_client("memory://", None, timeout).close()  # mistakes of the environment, before anything starts
     scores = Scores(to_stderr="-" in (json_file, csv_file))
-    with open_target(url, timeout) as target:
+    with contextlib.ExitStack() as stack:
+        database = stack.enter_context(open_database(sql_url, timeout)) if on_sql else None
+        only_sql = database is not None and len(on_sql) == len(names)
+        target = database if only_sql and database else stack.enter_context(open_target(url, timeout))
         if target.shown_url.startswith("memory:") and asked["processes"] > 1:
             wrong("--processes", "memory:// is inside of this process; name a server with --url")
-        scores.say(target.line)
-        _introduce(scores, target, asked, settings, names)
-        record = _Comparison(scores, target, asked).through(list(plan(settings, names, asked["repeat"])))
+        targets = dict.fromkeys(names, target) | dict.fromkeys(on_sql, database or target)
+        for each in dict.fromkeys(each.line for each in targets.values()):
+            scores.say(each)
+        _introduce(scores, targets.values(), asked, settings, names)
+        record = _Comparison(scores, targets, asked).through(list(plan(settings, names, asked["repeat"])))
         record.rulings = demands.judge(record)
         scores.tell_all(record.cells)
         if record.interrupted and not any(each.report.interrupted for each in record.cells):
             scores.say("ended early by Ctrl-C")
         scores.tell_rulings(record.rulings)
-        written = _write(given, _record.as_dict(target, asked, settings, record, url), asked, record)
+        facts = _record.as_dict(target, asked, settings, record, url)
+        if database is not None:
+            facts["database"] = _record.database(database)
+        written = _write(given, facts, asked, record)
     code = _exit_code(record) or (0 if written else USAGE)
     if record.failure is not None:
         if code != REFUSED:
@@ -162,9 +179,9 @@ _WARNINGS: Final = _Warnings(logging.WARNING)
 class _Comparison:
     """The runs, one after the other."""
 
-    def __init__(self, scores: Scores, target: Target, asked: dict[str, Any]) -> None:
+    def __init__(self, scores: Scores, targets: Mapping[str, Target], asked: dict[str, Any]) -> None:
         self._scores = scores
-        self._target = target
+        self._targets = targets
         self._asked = asked
         self._cells: dict[tuple[Setting, str], Cell] = {}
 
@@ -200,7 +217,7 @@ class _Comparison:
         common = {name: value for name, value in self._asked.items() if name != "repeat"}
         with self._scores.watch(run, number, of) as draw:
             return load.run(
-                self._target.url,
+                self._targets[run.strategy].url,
                 strategy=run.strategy,
                 users=run.setting.users,
                 accounts=run.setting.accounts,
@@ -239,11 +256,14 @@ def _write(
 
 
 def _introduce(
-    scores: Scores, target: Target, asked: dict[str, Any], settings: Sequence[Setting], names: Sequence[str]
+    scores: Scores,
+    targets: Iterable[Target],
+    asked: dict[str, Any],
+    settings: Sequence[Setting],
+    names: Sequence[str],
 ) -> None:
-    if not target.private:
-        for warning in target.health.warnings:
-            scores.say(f"warning: {warning}", "yellow")
+    for warning in dict.fromkeys(w for each in targets if not each.private for w in each.health.warnings):
+        scores.say(f"warning: {warning}", "yellow")
     measured = f"{asked['count']:,} withdrawals" if asked["count"] else f"{asked['duration']:g} s"
     varied = f" ± {asked['jitter']}" if asked["jitter"] else ""
     warm_up = f"{asked['warmup']:g} s to warm up, then {measured}; seed {asked['seed']}"

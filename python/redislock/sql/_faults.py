@@ -26,6 +26,8 @@ class RefusedError(Exception):
         super().__init__(message)
         self.message = message
         self.state = state
+        self.rolled_back = False
+        """Whether it took a round trip to end its transaction."""
 
 
 class DuplicateError(RefusedError):

@@ -55,6 +55,8 @@ class Operation:
     """Milliseconds to wait for a row's lock, and for which a transaction may stand still."""
     waits_less: bool = False
     """Whether the wait for a lock was cut short by the timeout."""
+    added: float = 0.0
+    """Seconds that are added to each round trip: so much farther away the database seems to be."""
 
 
 def perform(
@@ -146,9 +148,17 @@ def _run(do: Statements, operation: Operation, connection: Any) -> Generator[Any
                 yield step
                 step = strategy.send([])
                 continue
+            request.round_trips += 1
+            request.statements += len(step.statements)
+            request.transactions += step.transactions
+            if operation.added:
+                yield Pause(operation.added)
             try:
                 rows = yield from connection.run(step, values)
             except (RefusedError, CutError) as fault:
+                if isinstance(fault, RefusedError) and fault.rolled_back:
+                    request.round_trips += 1
+                    request.statements += 1
                 step = strategy.throw(fault)
             else:
                 step = strategy.send(rows)

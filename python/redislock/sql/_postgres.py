@@ -120,6 +120,7 @@ class PostgresConnection:
             return answers
         if not self.broken and self.pgconn.transaction_status != _IDLE:
             yield from self._roll_back()
+            refused.rolled_back = True
         raise refused
 
     def _exchange(  # noqa: C901 - each function more is a generator more for each withdrawal

@@ -48,17 +48,17 @@ class Statement:
     writes: bool = False
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
 class Step:
     """Statements that go together. `commits` says that a change is durable once they have succeeded."""
 
-    statements: tuple[Statement, ...]
-    commits: bool = False
-
-    @property
-    def harmless(self) -> int:
+    def __init__(self, statements: tuple[Statement, ...], *, commits: bool = False) -> None:
+        self.statements = statements
+        self.commits = commits
+        last = statements[-1]
+        self.transactions = int(last not in (COMMIT, ROLLBACK))
+        """How many it begins: its own, or a longer one."""
+        self.harmless = len(statements) - (last is COMMIT)
         """While fewer of its statements than this were answered, nothing was committed."""
-        return len(self.statements) - (self.statements[-1] is COMMIT)
 
 
 def _make(name: str, text: str, sqlite: tuple[str, ...] = (), *, writes: bool = False) -> Statement:

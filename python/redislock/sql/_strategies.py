@@ -34,6 +34,10 @@ class Request:
     retries: int = 0
     attempts: int = 0
     """Attempts so far; it counts on where the connection was lost and the strategy began anew."""
+    round_trips: int = 0
+    statements: int = 0
+    transactions: int = 0
+    """What it took of the database; a step that stands alone is a transaction."""
 
 
 @dataclasses.dataclass(frozen=True)
