@@ -24,7 +24,7 @@ from redislock._settings import environment_prefix
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["MOST_BUYERS", "Race", "Step", "run"]
+__all__ = ["MOST_BUYERS", "Race", "Step", "logger", "name_buyers", "run"]
 
 MOST_BUYERS: Final = len(string.ascii_uppercase)
 
@@ -134,7 +134,7 @@ def run(
     `on_broken_off` is given what was seen so far where Ctrl-C or a fault ends a race that had
     begun, before that is raised.
     """
-    names = _name(buyers)
+    names = name_buyers(buyers)
     base = environment_prefix() if prefix is None else prefix
     working_prefix = f"{base}:race-{secrets.token_hex(6)}"
     with Client(url, prefix=working_prefix, timeout=timeout, **options) as client:
@@ -281,7 +281,7 @@ class _Led:
                 )
 
 
-def _name(buyers: object) -> tuple[str, ...]:
+def name_buyers(buyers: object) -> tuple[str, ...]:
     """Return a letter for each buyer."""
     if not isinstance(buyers, int) or isinstance(buyers, bool):
         raise TypeError(f"buyers must be an int, not {type(buyers).__name__}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -24,6 +24,7 @@ from redislock.cli._common import (
     wrong,
 )
 from redislock.cli._common import duration as seconds
+from redislock.cli._database import open_database
 from redislock.cli._group import REFUSED, USAGE, tell
 from redislock.cli._scores import UNSAFE
 from redislock.cli._sequence import draw
@@ -41,6 +42,13 @@ class Strategy(str, Enum):
     LUA = "lua"
     LOCK = "lock"
     WATCH = "watch"
+    FOR_UPDATE = "for_update"
+    VERSION = "version"
+    ATOMIC = "atomic"
+    SERIALIZABLE = "serializable"
+
+
+_OF_DATABASES: Final = ("for_update", "version", "atomic", "serializable")
 
 
 def register(app: typer.Typer) -> None:
@@ -52,12 +60,18 @@ RACE = examples(
     "redislock race naive",
     "redislock race watch --buyers 3 --svg race.svg",
     "redislock race lock --url redis://db.example:6379 --json",
+    "redislock race for_update",
 )
 
 
 def race(
     strategy: Annotated[
-        Strategy, typer.Argument(metavar="STRATEGY", help="naive, lua, lock or watch.", show_default=False)
+        Strategy,
+        typer.Argument(
+            metavar="STRATEGY",
+            help="naive, lua, lock or watch; on PostgreSQL for_update, version, atomic or serializable.",
+            show_default=False,
+        ),
     ],
     *,
     balance: Annotated[str, typer.Option("--balance", metavar="N", help="What there is to sell.")] = "5",
@@ -78,14 +92,15 @@ def race(
 ) -> None:
     """Lead buyers through a race, one round trip at a time, the same every time.
 
-    They take turns: all read before anybody writes.
+    They take turns: all read before anybody writes. for_update, version, atomic and serializable run on
+    PostgreSQL, one of its own unless --url names another; so does naive where --url is postgresql://.
     naive is there to sell what it does not have; the others show the moment at which they were saved.
 
     Ctrl-C prints what was seen so far.
 
     Exit codes: 1 if a strategy other than naive lost money; 3 if the server cannot be used.
     """
-    asked = {
+    asked: dict[str, Any] = {
         "balance": whole_number(balance, "--balance", 0),
         "amount": whole_number(amount, "--amount", 1),
         "buyers": whole_number(buyers, "--buyers", 2, _race.MOST_BUYERS),
@@ -98,16 +113,21 @@ def race(
     _race.logger.addHandler(_WARNINGS)
     broken: list[_race.Race] = []
     try:
-        with open_target(url, timeout) as target:
+        on_sql = _is_on_sql(strategy.value, url)
+        with open_database(url, timeout) if on_sql else open_target(url, timeout) as target:
+            common = {
+                "strategy": strategy.value,
+                "timeout": patience,
+                "on_broken_off": broken.append,
+                **asked,
+            }
             try:
-                seen = _race.run(
-                    target.url,
-                    strategy=strategy.value,
-                    prefix=prefix,
-                    timeout=patience,
-                    on_broken_off=broken.append,
-                    **asked,
-                )
+                if on_sql:
+                    from redislock import _sql_race
+
+                    seen = _sql_race.run(str(target.url), **common)
+                else:
+                    seen = _race.run(target.url, prefix=prefix, **common)
             except (KeyboardInterrupt, redislock.Error):
                 for each in broken:
                     _show(each, target, svg_file, json=json)
@@ -119,6 +139,28 @@ def race(
     _refuse_loss(seen)
     if not written:
         raise typer.Exit(USAGE)
+
+
+def _is_on_sql(strategy: str, url: str | None) -> bool:
+    """Tell whether the race is one of PostgreSQL; refuse what exists nowhere."""
+    if url is not None and url.startswith("sqlite:"):
+        wrong("--url", "a race is led on Redis or PostgreSQL; SQLite locks no rows")
+    on_sql = url is not None and url.startswith(("postgresql:", "postgres:"))
+    if strategy in _OF_DATABASES:
+        if url is not None and not on_sql:
+            wrong("--url", f"{strategy} runs on PostgreSQL: name it as postgresql://, or leave --url out")
+    elif on_sql and strategy != "naive":
+        wrong("STRATEGY", f"{strategy} runs on Redis; on PostgreSQL: naive, {', '.join(_OF_DATABASES)}")
+    if on_sql or strategy in _OF_DATABASES:
+        try:
+            from redislock import sql
+        except ImportError as error:
+            wrong("STRATEGY", f"{strategy} needs {error.name}: pip install 'redislock[sql]'")
+        try:
+            sql.connect(url or "postgresql://").close()
+        except redislock.ConfigurationError as error:
+            wrong("--url", str(error))
+    return on_sql or strategy in _OF_DATABASES
 
 
 def _refuse_loss(seen: _race.Race) -> None:
