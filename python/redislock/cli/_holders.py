@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-KINDS: Final = {"m": "mutex", "p": "permit", "r": "reader", "w": "writer"}
+KINDS: Final = {"m": "mutex", "p": "permit", "r": "reader", "w": "writer", "u": "row", "U": "rows"}
 
 _OURS: Final = re.compile(rb"([^:/ ]+):(\d+):([^:/ ]+):([^:/ ]*)/[0-9a-f]{32}(?:/(.+))?", re.DOTALL)
 _SCOPES: Final = {"t": "thread", "a": "task", "g": "greenlet"}

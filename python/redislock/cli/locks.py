@@ -9,7 +9,7 @@ import itertools
 import json
 import re
 import time
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import typer
 from typer.core import TyperCommand
@@ -19,11 +19,14 @@ from redislock.cli._common import Json, Timeout, Url, duration, examples, print_
 from redislock.cli._group import tell, with_way_out
 from redislock.cli._holders import Listing, find_edges
 from redislock.cli._lock_server import DEFAULT_TIMEOUT, LockServer, lock_name
+from redislock.cli._row_lock_server import RowLockServer, is_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rich.console import Console, RenderableType
+
+Server: TypeAlias = LockServer | RowLockServer
 
 _EVERY: Final = "2"
 _WIDE: Final = 1000
@@ -56,6 +59,7 @@ LOCKS = examples(
     "redislock locks --watch",
     "redislock locks --watch 0.5 --url redis://db.example:6379",
     "redislock locks --json",
+    "redislock locks --url postgresql://shop@db.example/shop",
 )
 
 
@@ -87,6 +91,9 @@ def locks(
 ) -> None:
     """List the locks that are held or awaited: owners, leases, queues, deadlocks.
 
+    Of a postgresql:// database those of rows: who waits for whom on redislock's tables. PostgreSQL
+    does not tell which rows are held where nobody waits.
+
     With --json and --watch each look is one line.
     """
     most = whole_number(limit, "--limit", 1, _MANY)
@@ -94,7 +101,7 @@ def locks(
     wanted = [lock_name(each) for each in names] if names else None
     from redislock.cli._lock_table import show
 
-    with LockServer(url, timeout) as server:
+    with _open(url, timeout) as server:
         if pause is None:
             listing = _look(server, wanted)
             if as_json:
@@ -108,7 +115,13 @@ def locks(
             _watch(server, wanted, pause, most)
 
 
-def _look(server: LockServer, wanted: Sequence[bytes] | None) -> Listing:
+def _open(url: str | None, timeout: str) -> Server:
+    if url is not None and is_database(url):
+        return RowLockServer(url, timeout)
+    return LockServer(url, timeout)
+
+
+def _look(server: Server, wanted: Sequence[bytes] | None) -> Listing:
     found = server.look(wanted)
     return Listing(found, find_edges(found), server.url)
 
@@ -122,7 +135,7 @@ def _as_dict(listing: Listing) -> dict[str, Any]:
     }
 
 
-def _watch_as_json(server: LockServer, wanted: Sequence[bytes] | None, pause: float) -> None:
+def _watch_as_json(server: Server, wanted: Sequence[bytes] | None, pause: float) -> None:
     for listing, fault in _looks(server, wanted, pause):
         if fault:
             tell(fault)
@@ -130,7 +143,7 @@ def _watch_as_json(server: LockServer, wanted: Sequence[bytes] | None, pause: fl
             typer.echo(json.dumps(_as_dict(listing)))
 
 
-def _watch(server: LockServer, wanted: Sequence[bytes] | None, pause: float, most: int) -> None:
+def _watch(server: Server, wanted: Sequence[bytes] | None, pause: float, most: int) -> None:
     from rich.live import Live
 
     console = _console()
@@ -157,7 +170,7 @@ def _frame(listing: Listing, fault: str, pause: float, console: Console, most: i
     return Group(head, show(listing, console, rows), *([Text(fault, "yellow")] if fault else []))
 
 
-def _looks(server: LockServer, wanted: Sequence[bytes] | None, pause: float) -> Iterator[tuple[Listing, str]]:
+def _looks(server: Server, wanted: Sequence[bytes] | None, pause: float) -> Iterator[tuple[Listing, str]]:
     """Look again and again. After the first time a fault is told, beside what was seen last."""
     listing = _look(server, wanted)
     yield listing, ""

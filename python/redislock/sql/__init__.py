@@ -211,6 +211,27 @@ class Client(BaseClient):
         """Reads, computes, writes: loses updates under contention. For comparison only."""
         return self._change(self._withdraw("naive", user, amount, None, timeout))
 
+    def transfer(
+        self,
+        source: str | int,
+        target: str | int,
+        amount: int,
+        *,
+        in_order: bool = True,
+        max_retries: int | None = None,
+        timeout: float | None = None,
+    ) -> Result:
+        """Moves money from one account to another, in one transaction that locks both. PostgreSQL only.
+
+        `in_order=False` locks the source first: two transfers in opposite directions may then wait for each
+        other, until PostgreSQL refuses one of them after a second. It is tried again, which `attempts` tells;
+        after `max_retries` repetitions it is a `conflict`. `missing`, `insufficient` and `overflow` are as
+        elsewhere; the balance is the source's.
+        """
+        return self._change(
+            self._transfer(source, target, amount, timeout, in_order=in_order, max_retries=max_retries)
+        )
+
     def history(
         self, user: str | int, limit: int | None = None, *, timeout: float | None = None
     ) -> list[HistoryEntry]:

@@ -19,6 +19,7 @@ from redislock.sql._session import Session, parse_url
 from redislock.sql._sqlite import SqliteFile, parse_path
 from redislock.sql._statements import Statements
 from redislock.sql._strategies import STRATEGIES, Request, deposit, deposit_naive
+from redislock.sql._transfer import transfer, transfer_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -185,6 +186,30 @@ class BaseClient:
         return self._make(
             deposit_naive, self._values(user, amount, None, "deposit", "deposit_naive"), timeout
         )
+
+    def _transfer(
+        self,
+        source: str | int,
+        target: str | int,
+        amount: int,
+        timeout: float | None,
+        *,
+        in_order: bool,
+        max_retries: int | None,
+    ) -> Operation:
+        if self.dialect == "sqlite":
+            raise ConfigurationError("a transfer locks rows, which SQLite does not; it exists on PostgreSQL")
+        for user in (source, target):
+            self._checks.withdraw("watch", user, amount, None, max_retries, None, None, timeout)
+        values = self._values(source, amount, None, "transfer", "transfer")
+        values["logged"], values["other"] = values["amount"], self._user(target)
+        if values["user"] == values["other"]:
+            raise ValueError("source and target must be two accounts")
+        work = transfer_in_order if in_order else transfer
+        retries = self._retries if max_retries is None else max_retries
+        # A deadlock is noticed after a second, by default: a wait for a row must not end before.
+        wait = self._timeout if timeout is None else timeout
+        return self._make(work, values, timeout, retries=retries, lock_wait=wait)
 
     def _values(
         self, user: str | int, amount: int, key: str | None, operation: str, strategy: str

@@ -20,6 +20,7 @@ TRIM_EVERY: Final = 64
 
 _TYPES: Final = {
     "user": "text",
+    "other": "text",
     "key": "text",
     "strategy": "text",
     "operation": "text",
@@ -27,6 +28,7 @@ _TYPES: Final = {
     "amount": "bigint",
     "logged": "bigint",
     "balance": "bigint",
+    "gained": "bigint",
     "seen": "bigint",
     "read": "bigint",
     "limit": "bigint",
@@ -84,21 +86,30 @@ _LOGGED_COLUMNS: Final = "user_id, version, amount, balance, time_ms, strategy, 
 _KEPT_COLUMNS: Final = "user_id, idempotency_key, operation, amount, status, balance, expires_ms"
 
 
-def _make_change(name: str, new: str, condition: str, *, keyed: bool, logs: bool) -> Statement:
+def _make_change(
+    name: str,
+    new: str,
+    condition: str,
+    *,
+    keyed: bool,
+    logs: bool,
+    user: str = ":user",
+    logged: str = ":logged",
+) -> Statement:
     """A change of one balance, with its line in the history and, if `keyed`, its record."""
     update = (
-        f"UPDATE accounts SET balance = {new}, version = version + 1 WHERE user_id = :user{condition} "
+        f"UPDATE accounts SET balance = {new}, version = version + 1 WHERE user_id = {user}{condition} "
         "RETURNING balance, version"
     )
     key = ":key" if keyed else "NULL"
     parts, sqlite = [f"WITH changed AS ({update})"], [update]
     if logs:
         parts.append(
-            f", logged AS (INSERT INTO history ({_LOGGED_COLUMNS}) SELECT :user, version, :logged, balance, "
-            f"{{now}}, :strategy, {key} FROM changed)"
+            f", logged AS (INSERT INTO history ({_LOGGED_COLUMNS}) SELECT {user}, version, {logged}, "
+            f"balance, {{now}}, :strategy, {key} FROM changed)"
         )
         sqlite.append(
-            f"INSERT INTO history ({_LOGGED_COLUMNS}) VALUES (:user, :version, :logged, :balance, {{now}}, "
+            f"INSERT INTO history ({_LOGGED_COLUMNS}) VALUES ({user}, :version, {logged}, :balance, {{now}}, "
             f":strategy, {key})"
         )
     if keyed:
@@ -123,6 +134,7 @@ ROLLBACK = _make("rollback", "ROLLBACK")
 READ = _make("read", "SELECT balance FROM accounts WHERE user_id = :user")
 READ_VERSION = _make("read_version", "SELECT balance, version FROM accounts WHERE user_id = :user")
 READ_FOR_UPDATE = _make("read_for_update", "SELECT balance FROM accounts WHERE user_id = :user FOR UPDATE")
+LOCK_OTHER = _make("lock_other", "SELECT balance FROM accounts WHERE user_id = :other FOR UPDATE")
 RECORD = _make(
     "record",
     "SELECT operation, amount, status, balance FROM redislock_requests "
@@ -223,6 +235,13 @@ class Statements:
         self.swap = _each(change("swap", ":balance", " AND version = :seen AND balance = :read"))
         self.overwrite = Step((write[0],), commits=True)
         self.commit_write = tuple(Step((each, COMMIT), commits=True) for each in write)
+        # A transfer locks one account and then the other; which one first is for the caller to say.
+        gain = _make_change("gain", ":gained", "", keyed=False, logs=logs, user=":other", logged="-:amount")
+        self.lock_source = Step((READ_FOR_UPDATE,))
+        self.lock_target = Step((LOCK_OTHER,))
+        self.begin_source = Step((BEGIN, READ_FOR_UPDATE))
+        self.begin_target = Step((BEGIN, LOCK_OTHER))
+        self.commit_transfer = Step((write[0], gain, COMMIT), commits=True)
         self.read = _both((READ,))
         self.read_version = _both((READ_VERSION,))
         self.lock = _both((BEGIN, READ_FOR_UPDATE))

@@ -19,7 +19,7 @@ from redislock.sql._statements import MOST, TRIM_EVERY, Statements, Step
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-__all__ = ["STRATEGIES", "Outcome", "Pause", "Request"]
+__all__ = ["STRATEGIES", "Outcome", "Pause", "Request", "as_text", "pause"]
 
 _LEAST_PAUSE: Final = 0.00025
 _MOST_PAUSE: Final = 0.016
@@ -129,7 +129,7 @@ def _in_transaction(do: Statements, request: Request, begin: Sequence[Step]) -> 
         except AgainError:
             if request.attempts >= last:
                 return Outcome("conflict", None)
-            yield _pause(request.attempts)
+            yield pause(request.attempts)
         else:
             return found
 
@@ -160,7 +160,7 @@ def withdraw_version(do: Statements, request: Request) -> Working:
             return (yield from _done(do, request, rows))
         if request.attempts >= last:
             return Outcome("conflict", None)
-        yield _pause(request.attempts)
+        yield pause(request.attempts)
 
 
 def withdraw_naive(do: Statements, request: Request) -> Working:
@@ -247,7 +247,8 @@ def _replay_or_forget(
     return found
 
 
-def _pause(attempts: int) -> Pause:
+def pause(attempts: int) -> Pause:
+    """What lies between two attempts: more, the more there were."""
     most = min(_MOST_PAUSE, _LEAST_PAUSE * 2 ** min(attempts, 10))
     return Pause(random.uniform(most / 4, most))  # noqa: S311 - spreads callers, keeps no secret
 

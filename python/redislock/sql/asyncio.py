@@ -194,6 +194,21 @@ class Client(BaseClient):
         """Reads, computes, writes: loses updates under contention. For comparison only."""
         return await self._change(self._withdraw("naive", user, amount, None, timeout))
 
+    async def transfer(
+        self,
+        source: str | int,
+        target: str | int,
+        amount: int,
+        *,
+        in_order: bool = True,
+        max_retries: int | None = None,
+        timeout: float | None = None,
+    ) -> Result:
+        """Moves money from one account to another, in one transaction that locks both. PostgreSQL only."""
+        return await self._change(
+            self._transfer(source, target, amount, timeout, in_order=in_order, max_retries=max_retries)
+        )
+
     async def history(
         self,
         user: str | int,
