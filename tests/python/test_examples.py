@@ -21,6 +21,11 @@ PROGRAMS = {
         r"50 answers, 1 of them the first, the others a replay of it\nalice has 97\non record: ok\n"
     ),
     "gevent_greenlets.py": r"64 paid, in \d+ attempts\nalice has 808\n",
+    "sql_deadlock.py": (
+        r"(?s)lock .*DEADLOCK: 2 owners wait for each other and would for ever\n"
+        r".*waits for accounts (alice|bob), held by backend .*"
+        r"refused one of them with 40P01; it came through in \d attempts\ntogether they hold 2000000\n"
+    ),
     "test_shop.py": r"(?s).*\b4 passed\b.*",
     "test_payments.py": r"(?s).*\b3 passed\b.*",
 }
