@@ -34,6 +34,11 @@ class PrivateFolder:
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fresh.rename(self.path / _LOCK)  # only now, locked, does it say whether anybody lives
 
+    @property
+    def lock(self) -> int:
+        """The descriptor of the lock: a child that inherits it keeps the folder alive as well."""
+        return self._lock
+
     def remove(self) -> None:
         """Remove the folder with all that is in it."""
         shutil.rmtree(self.path, ignore_errors=True)

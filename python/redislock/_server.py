@@ -138,6 +138,8 @@ class PrivateServer:
     server's configuration file, each value as it would stand there; a sequence repeats the line.
     ``deadline`` is how long the start may take, in seconds.
 
+    ``outlives=True`` leaves it running when this process ends, and nothing but ``stop()`` ends it here.
+
     ``start()`` after ``kill()`` or ``stop(keep=True)`` brings the same server back: same
     address, same data folder. Raises ServerError and its subclasses. Not safe to share between
     threads while it starts or stops.
@@ -150,14 +152,17 @@ class PrivateServer:
         config: Mapping[str, str | int | Sequence[str]] | None = None,
         program: ServerProgram | None = None,
         deadline: float = 10.0,
+        outlives: bool = False,
     ) -> None:
         self.program = program if program is not None else find_server()
         self._wanted_port = port
         self._config = dict(config or {})
         self._deadline = deadline
+        self._outlives = outlives
         self._port = port or 0
         self._remains = _Remains(os.getpid())
-        self._finalizer = weakref.finalize(self, _clear, self._remains)
+        if not outlives:
+            self._finalizer = weakref.finalize(self, _clear, self._remains)
 
     @functools.cached_property
     def name(self) -> str:
@@ -169,7 +174,7 @@ class PrivateServer:
         """Where it listens: ``unix:///…`` or ``redis://127.0.0.1:port``; without a password."""
         if self._wanted_port is not None:
             return f"redis://{HOST}:{self._port}"
-        return f"unix://{urllib.parse.quote(str(self._socket))}"
+        return f"unix://{urllib.parse.quote(str(self.socket))}"
 
     @property
     def port(self) -> int | None:
@@ -221,7 +226,8 @@ class PrivateServer:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        if not self._outlives:
+            self.stop()
 
     @property
     def _folder(self) -> Path:
@@ -230,7 +236,8 @@ class PrivateServer:
         return self._remains.folder.path
 
     @property
-    def _socket(self) -> Path:
+    def socket(self) -> Path:
+        """The unix socket on which it listens in any case."""
         return self._folder / "socket"
 
     @property
@@ -258,7 +265,9 @@ class PrivateServer:
         with self._log.open("ab") as log:
             begin = log.tell()
             self._remains.process = subprocess.Popen(  # noqa: S603 - found by find_server()
-                [*_tether(), *command],
+                command if self._outlives else [*_tether(), *command],
+                # With the lock on its folder, which would be swept away under it.
+                pass_fds=[self._remains.folder.lock] if self._outlives else [],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -276,7 +285,7 @@ class PrivateServer:
             "port": self._port,
             # Also with a port: only our own server can answer here, so readiness is never
             # mistaken for that of somebody else's on the same port.
-            "unixsocket": _quote(str(self._socket)),
+            "unixsocket": _quote(str(self.socket)),
             "unixsocketperm": 700,
             "dir": _quote(str(self._folder)),
             "daemonize": "no",
@@ -295,7 +304,7 @@ class PrivateServer:
     def _await_ready(self, log_begin: int) -> None:
         give_up = time.monotonic() + self._deadline
         pause = 0.001
-        while not _answers(self._socket, max(0.05, give_up - time.monotonic())):
+        while not _answers(self.socket, max(0.05, give_up - time.monotonic())):
             if not self.running:
                 raise self._did_not_start(log_begin)
             if time.monotonic() > give_up:
