@@ -52,11 +52,16 @@ class Target:
     health: redislock.Health
     round_trip: float
     """Seconds that a PING takes, the median of a few."""
+    server: PrivateServer | None = None
+    """The server, where it was started here."""
 
 
 @contextlib.contextmanager
-def open_target(url: str | None, timeout: str) -> Iterator[Target]:
-    """Find or start the server; ends the command where the named one does not answer."""
+def open_target(url: str | None, timeout: str, *, keep: bool = False) -> Iterator[Target]:
+    """Find or start the server; ends the command where the named one does not answer.
+
+    With `keep` a server that was started here is left running.
+    """
     if url is not None:
         yield _look(url, "--url", timeout)
     elif os.environ.get("REDIS_CONN"):
@@ -64,7 +69,7 @@ def open_target(url: str | None, timeout: str) -> Iterator[Target]:
     else:
         with contextlib.ExitStack() as stack:
             try:
-                server = stack.enter_context(PrivateServer())
+                server = stack.enter_context(PrivateServer(outlives=keep))
             except ServerNotFoundError as error:
                 found = _look("memory://", "", timeout)
                 yield dataclasses.replace(
@@ -73,7 +78,7 @@ def open_target(url: str | None, timeout: str) -> Iterator[Target]:
             else:
                 found = _look(server.url, "", timeout)
                 yield dataclasses.replace(
-                    found, private=True, line=f"{server.name}, private, at {server.url}"
+                    found, private=True, line=f"{server.name}, private, at {server.url}", server=server
                 )
 
 

@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from redislock._server import PrivateServer
+    from redislock.scenarios.bank_report import BankReport
+    from redislock.scenarios.plan import Batch, Plan, PlannedUser, read_plan
+    from redislock.testing._bank import BankFailedError, check_bank, check_bank_async
     from redislock.testing._check import check_strategy, check_strategy_async
     from redislock.testing._race import AsyncStep, Outcome, RaceReport, RaceStep, Step, race
     from redislock.testing._report import LostMoneyError, StrategyReport
@@ -24,34 +27,50 @@ __all__ = [
     "AsyncStep",
     "AsyncStrategyCheck",
     "Bank",
+    "BankFailedError",
+    "BankReport",
+    "Batch",
     "LostMoneyError",
     "Outcome",
+    "Plan",
+    "PlannedUser",
     "PrivateServer",
     "RaceReport",
     "RaceStep",
     "Step",
     "StrategyCheck",
     "StrategyReport",
+    "check_bank",
+    "check_bank_async",
     "check_strategy",
     "check_strategy_async",
     "race",
+    "read_plan",
 ]
 
 _HOMES: Final = {
     "AsyncStep": "redislock.testing._race",
     "AsyncStrategyCheck": "redislock.testing._types",
     "Bank": "redislock.testing._types",
+    "BankFailedError": "redislock.testing._bank",
+    "BankReport": "redislock.scenarios.bank_report",
+    "Batch": "redislock.scenarios.plan",
     "LostMoneyError": "redislock.testing._report",
     "Outcome": "redislock.testing._race",
+    "Plan": "redislock.scenarios.plan",
+    "PlannedUser": "redislock.scenarios.plan",
     "PrivateServer": "redislock._server",
     "RaceReport": "redislock.testing._race",
     "RaceStep": "redislock.testing._race",
     "Step": "redislock.testing._race",
     "StrategyCheck": "redislock.testing._types",
     "StrategyReport": "redislock.testing._report",
+    "check_bank": "redislock.testing._bank",
+    "check_bank_async": "redislock.testing._bank",
     "check_strategy": "redislock.testing._check",
     "check_strategy_async": "redislock.testing._check",
     "race": "redislock.testing._race",
+    "read_plan": "redislock.scenarios.plan",
 }
 
 
