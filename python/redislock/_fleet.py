@@ -8,27 +8,18 @@ that of all withdrawals and no average. It makes and removes no account.
 from __future__ import annotations
 
 import base64
-import json
-import os
-import subprocess
-import sys
-import threading
-import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from redislock import _core, _errors
+from redislock._crew import Crew, Member
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = ["Fleet", "shares"]
 
-# sys.path of the child is that of its parent, so that both import the same package.
-_PROGRAM: Final = "import sys; sys.path[:] = sys.argv[1:]; from redislock._worker import main; main()"
-_PATIENCE: Final = 30.0  # seconds for a process to start
-_LAST_WORDS: Final = 5.0  # seconds for its report, once told to end at once
 _ADDED: Final = ("operations", "attempts", "round_trips", "statements", "missed")
 _PHASES: Final = ("fresh", "warming", "measuring", "draining", "over")
 _NOTHING: Final[dict[str, Any]] = {
@@ -62,77 +53,23 @@ def _part(whole: int, parts: int, index: int) -> int:
     return whole // parts + (index < whole % parts)
 
 
-class _Worker:
-    """One process as its parent sees it. What it says is taken in by a thread.
-
-    Ctrl-C is raised in the main thread only; so it cannot come between a line and its record.
-    """
+class _Worker(Member):
+    """One process of the load generator, as its parent sees it."""
 
     def __init__(self, job: Mapping[str, Any], news: threading.Event) -> None:
-        self.ready = False
         self.snapshot = _NOTHING
-        self.report: dict[str, Any] | None = None
-        self.ended = False
-        self._news = news
-        # A session of its own: Ctrl-C in a terminal is the parent's to see, who tells the others.
-        self._process = subprocess.Popen(  # noqa: S603 - this very interpreter
-            [sys.executable, "-c", _PROGRAM, *sys.path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            start_new_session=True,
-        )
-        self._reader = threading.Thread(target=self._listen, daemon=True)
-        self._reader.start()
-        self.tell(json.dumps(job, default=os.fspath))
+        super().__init__("redislock._worker", job, news)
 
-    def tell(self, line: str) -> None:
-        """Send a line; a process that is gone is noticed elsewhere."""
-        assert self._process.stdin is not None  # noqa: S101 - for the type checker
-        try:
-            self._process.stdin.write(line + "\n")
-            self._process.stdin.flush()
-        except (BrokenPipeError, ValueError):
-            pass
-
-    def _listen(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101 - for the type checker
-        with self._process.stdout as lines:
-            for line in lines:
-                if not line.endswith("\n"):
-                    break  # it was killed in the middle of a word
-                self._take_in(json.loads(line))
-                self._news.set()
-        self.ended = True
-        self._news.set()
-
-    def _take_in(self, message: dict[str, Any]) -> None:
+    def take_in(self, message: dict[str, Any]) -> None:
+        """Note a snapshot; the last one is that of the end."""
+        super().take_in(message)
         if "report" in message:
-            self.report = message["report"]
             self.snapshot = {**self.snapshot, "phase": "over", "progress": 1.0}
         elif "snapshot" in message:
             self.snapshot = message["snapshot"]
-        else:
-            self.ready = True
-
-    def end(self) -> int:
-        """Let it go, or make it; answer its exit code."""
-        try:
-            if self._process.stdin is not None:
-                self._process.stdin.close()
-        except BrokenPipeError:
-            pass
-        try:
-            self._process.wait(1.0)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._reader.join(1.0)
-        return self._process.returncode
 
 
-class Fleet:
+class Fleet(Crew[_Worker]):
     """Several generators in processes of their own."""
 
     def __init__(
@@ -146,49 +83,15 @@ class Fleet:
         processes: int,
     ) -> None:
         self._accounts = accounts
-        self._jobs = [
+        jobs = [
             {"url": url, "options": dict(options), "prefix": prefix, "accounts": accounts, "settings": each}
             for each in shares(settings, processes)
         ]
-        self._news = threading.Event()
-        self._workers: list[_Worker] = []
-        self._broken = False
-
-    def start(self) -> None:
-        """Start the processes, and let them begin together once all are ready."""
-        try:
-            self._start()
-        except BaseException:  # Ctrl-C too: some may have begun, and none is to be waited for
-            self._broken = True
-            self._tell_all("abort")
-            raise
-
-    def step(self, seconds: float) -> bool:
-        """Go on for about that long. False once the run is over."""
-        if self._broken or not self._workers:
-            return False
-        until = time.monotonic() + seconds
-        while not self._over() and (left := until - time.monotonic()) > 0:
-            self._news.wait(left)
-            self._news.clear()
-        self._check()
-        return not self._over()
-
-    def stop(self) -> None:
-        """Begin nothing new; steps go on until what is under way has ended."""
-        self._tell_all("stop")
-
-    def abort(self) -> None:
-        """End at once; what is under way has an unknown outcome."""
-        self._tell_all("abort")
-        give_up = time.monotonic() + _LAST_WORDS
-        while not self._over() and time.monotonic() < give_up:
-            self._news.wait(0.05)
-            self._news.clear()
+        super().__init__(_Worker, jobs, "load generator")
 
     def snapshot(self) -> dict[str, Any]:
         """How far the run has got."""
-        seen = [each.snapshot for each in self._workers] or [_NOTHING]
+        seen = [each.snapshot for each in self.members] or [_NOTHING]
         return {
             "phase": min((each["phase"] for each in seen), key=_PHASES.index),
             "progress": min(each["progress"] for each in seen),
@@ -201,50 +104,11 @@ class Fleet:
 
     def report(self) -> dict[str, Any]:
         """All that was counted, by all of them."""
-        self._check()
-        reports = [each.report for each in self._workers if each.report is not None]
-        if not self._workers or len(reports) < len(self._workers):
+        self.check()
+        reports = [each.report for each in self.members if each.report is not None]
+        if not self.members or len(reports) < len(self.members):
             raise _errors.Error("a process of the load generator did not tell what it took")
         return _merge(reports, self._accounts)
-
-    def close(self) -> None:
-        """Let the processes go."""
-        for each in self._workers:
-            each.end()
-
-    def _start(self) -> None:
-        with ThreadPoolExecutor(1) as thread:  # where Ctrl-C cannot come between a process and its name
-            thread.submit(self._spawn).result()
-        give_up = time.monotonic() + _PATIENCE
-        while not all(each.ready for each in self._workers):
-            self._check()
-            if time.monotonic() > give_up:
-                raise _errors.Error("the processes of the load generator do not start")
-            self._news.wait(0.05)
-            self._news.clear()
-        self._tell_all("go")
-
-    def _spawn(self) -> None:
-        for job in self._jobs:
-            self._workers.append(_Worker(job, self._news))
-
-    def _tell_all(self, word: str) -> None:
-        for each in self._workers:
-            each.tell(word)
-
-    def _over(self) -> bool:
-        return all(each.report is not None for each in self._workers)
-
-    def _check(self) -> None:
-        """Raise where a process ended without a word: nobody knows what it took."""
-        for each in self._workers:
-            if each.ended and each.report is None and not self._broken:
-                self._broken = True
-                code = each.end()
-                raise _errors.Error(
-                    f"a process of the load generator ended with exit code {code}, "
-                    "and nobody knows what it took"
-                )
 
 
 # ---- merging
