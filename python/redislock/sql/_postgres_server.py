@@ -127,6 +127,8 @@ class PrivatePostgres:
     with True it runs as PostgreSQL is delivered. `config` holds further settings. `deadline` is how long
     the start may take, in seconds.
 
+    `outlives=True` leaves it running when this process ends, and nothing but `stop()` ends it here.
+
     `start()` after `kill()` or `stop(keep=True)` brings the same server back, with its data. Raises
     ServerError and its subclasses. Not safe to share between threads while it starts or stops.
     """
@@ -138,6 +140,7 @@ class PrivatePostgres:
         config: Mapping[str, str | int] | None = None,
         program: PostgresProgram | None = None,
         deadline: float = 30.0,
+        outlives: bool = False,
     ) -> None:
         self.program = program if program is not None else find_postgres()
         self.name = self.program.describe()
@@ -145,7 +148,9 @@ class PrivatePostgres:
         self._config = dict(config or {})
         self._deadline = deadline
         self._remains = _Remains(os.getpid())
-        self._finalizer = weakref.finalize(self, _clear, self._remains)
+        self._outlives = outlives
+        if not outlives:
+            self._finalizer = weakref.finalize(self, _clear, self._remains)
 
     @property
     def url(self) -> str:
@@ -206,7 +211,8 @@ class PrivatePostgres:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        if not self._outlives:
+            self.stop()
 
     @property
     def _log(self) -> Path:
@@ -263,7 +269,8 @@ class PrivatePostgres:
         self.program = dataclasses.replace(self.program, folder=copy / self.program.folder.name)
 
     def _launch(self) -> None:
-        command = [*_tether(tied=True), self.program.path("postgres"), "-D", str(self.data)]
+        assert self._remains.folder is not None  # noqa: S101 - for the type checker
+        command = [*_tether(tied=not self._outlives), self.program.path("postgres"), "-D", str(self.data)]
         for name, value in self._settings():
             command += ["-c", f"{name}={value}"]
         with self._log.open("ab") as log:
@@ -276,6 +283,8 @@ class PrivatePostgres:
                 env=_environment(),
                 cwd=self.data.parent,
                 start_new_session=True,  # a Ctrl-C in the terminal is for us
+                # With the lock on its folder, which would be swept away under it.
+                pass_fds=[self._remains.folder.lock] if self._outlives else [],
             )
         self._await_ready(begin)
 
