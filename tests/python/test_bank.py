@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 import redislock
 import redislock.asyncio
+from redislock import sql
 from redislock.cli import app
 from redislock.scenarios import bank
 from redislock.scenarios.plan import BUILT_IN, Batch, Plan, PlannedUser, read_plan
@@ -146,6 +148,26 @@ def test_in_memory_too(strategy):
     assert bank.run("memory://", strategy=strategy)
 
 
+@pytest.mark.parametrize("strategy", ["for_update", "version", "atomic", "serializable"])
+def test_the_strategies_of_sql_come_out_right(postgres, strategy):
+    for _ in range(3):
+        report = bank.run(postgres.url, strategy=strategy)
+        assert report, str(report)
+    with sql.Client(postgres.url) as client:
+        assert {name: client.balance(name) for name in ENDS} == ENDS
+
+
+@pytest.mark.parametrize("strategy", ["version", "atomic"])
+def test_on_sqlite_too(tmp_path, strategy):
+    assert bank.run(f"sqlite:///{tmp_path}/bank.db", strategy=strategy)
+
+
+def test_naive_fails_on_postgres(postgres):
+    report = bank.run(postgres.url, strategy="naive")
+    assert not report
+    assert report.lost > 0
+
+
 @pytest.mark.parametrize("url", ["server", "memory://"])
 def test_naive_fails(server, user, url):
     report = bank.run(server.url if url == "server" else url, strategy="naive", prefix=user)
@@ -180,8 +202,10 @@ def test_a_server_that_goes_away_is_a_fault_with_what_was_seen(start_server):
 
 
 def test_no_such_strategy():
-    with pytest.raises(ValueError, match="must be one of lua, lock, watch, naive"):
+    with pytest.raises(ValueError, match=r"must be lua, lock, .* or naive, not 'sql'"):
         bank.run("memory://", strategy="sql")
+    with pytest.raises(ValueError, match="version needs a SQL database"):
+        bank.run(strategy="version")
 
 
 # ---- the command
@@ -241,8 +265,12 @@ def test_reset_only_sets_the_balances(server, user):
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        ([], "'--strategy': is missing; name lua, lock, watch or naive"),
-        (["--strategy", "sql"], "must be lua, lock, watch or naive, not 'sql'"),
+        ([], "'--strategy': is missing; name lua, lock, watch, for_update, version, atomic"),
+        (["--strategy", "sql"], "serializable or naive, not 'sql'"),
+        (["--strategy", "lua", "--url", "postgresql://x/y"], "there is no lua on PostgreSQL"),
+        (["--strategy", "for_update", "--url", "redis://x"], "there is no for_update on Redis"),
+        (["--strategy", "for_update", "--url", "sqlite:///x"], "there is no for_update on SQLite"),
+        (["--strategy", "version", "--url", "sqlite:///"], "an SQLite URL names a file"),
         (["--strategy", "lua", "--plan", "/nowhere"], "/nowhere: No such file or directory"),
         (["--strategy", "lua", "--plan", "/"], "Is a directory"),
         (["--strategy", "lua", "--timeout", "0"], "must be a number of seconds above 0"),
@@ -305,6 +333,24 @@ def test_keep_leaves_the_server_running(monkeypatch):
             assert outside.keys(f"{os.environ['KEY_PREFIX']}:{{1}}:balance")
     finally:
         os.kill(pid, signal.SIGTERM)
+
+
+def test_a_strategy_of_sql_starts_a_database_of_its_own():
+    with command("--strategy", "for_update", "--keep") as running:
+        out, err = running.communicate(timeout=60)
+    assert running.returncode == 0, err
+    lines = [line.strip() for line in out.splitlines()]
+    assert "PostgreSQL" in lines[0]
+    at = lines.index("kept running; reach and stop it with:")
+    reach, stop = lines[at + 1 :]
+    pid = int(stop.removeprefix("kill -INT "))
+    try:
+        assert "psql" in reach
+        url = shlex.split(reach)[1]
+        with sql.Client(url) as client:
+            assert client.balance("1") == 1500
+    finally:
+        os.kill(pid, signal.SIGINT)
 
 
 # ---- any callable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from redislock._server import PrivateServer
+    from redislock.sql import PrivatePostgres
 
 Keep = Annotated[
     bool,
@@ -22,6 +24,13 @@ def kept_redis(server: PrivateServer) -> list[str]:
     program = next((each for each in ("redis-cli", "valkey-cli") if shutil.which(each)), "redis-cli")
     where = f"-p {server.port}" if server.port else f"-s {shlex.quote(str(server.socket))}"
     return [f"{program} {where}", f"export REDIS_CONN={shlex.quote(server.url)}", f"kill {server.pid}"]
+
+
+def kept_postgres(server: PrivatePostgres) -> list[str]:
+    """Return the lines for a PostgreSQL that goes on."""
+    beside = server.program.path("psql")
+    program = "psql" if shutil.which("psql") or not os.access(beside, os.X_OK) else beside
+    return [f"{program} {shlex.quote(server.url)}", f"kill -INT {server.pid}"]
 
 
 def tell_kept(lines: list[str], *, err: bool = False) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import redislock
+    from redislock.sql import PrivatePostgres
 
 _PINGS: Final = 15
 
@@ -54,6 +55,8 @@ class Target:
     """Seconds that a PING takes, the median of a few."""
     server: PrivateServer | None = None
     """The server, where it was started here."""
+    postgres: PrivatePostgres | None = None
+    """The same, where it is a database."""
 
 
 @contextlib.contextmanager

@@ -11,8 +11,10 @@ import redislock
 from redislock.cli._common import Json, Prefix, examples, open_client, print_json, wrong
 from redislock.cli._common import duration as seconds
 from redislock.cli._group import INTERRUPTED, REFUSED, tell
-from redislock.cli._kept import Keep, kept_redis, tell_kept
+from redislock.cli._kept import Keep, kept_postgres, kept_redis, tell_kept
+from redislock.cli._sql_target import open_sql_target
 from redislock.cli._target import Url, open_target
+from redislock.scenarios.worlds import check_strategy, is_sql, named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,18 +32,18 @@ def register(app: typer.Typer) -> None:
 BANK = examples(
     "redislock bank --strategy lua",
     "redislock bank --strategy naive",
+    "redislock bank --strategy for_update",
+    "redislock bank --strategy naive --url postgresql://shop@localhost/shop",
     "redislock bank --strategy watch --url redis://db.example:6379 --plan plan.toml",
     "redislock bank --reset --url redis://db.example:6379",
 )
-
-_STRATEGIES = "lua, lock, watch or naive"
 
 
 def bank(
     *,
     strategy: Annotated[
         str | None,
-        typer.Option("--strategy", "-s", metavar="S", show_default=False, help=f"{_STRATEGIES}."),
+        typer.Option("--strategy", "-s", metavar="S", show_default=False, help=f"{named()}."),
     ] = None,
     plan_file: Annotated[
         str | None,
@@ -61,8 +63,9 @@ def bank(
             "--url",
             metavar="URL",
             show_default=False,
-            help="The server; the plan's accounts there are set to what it says, whatever they held. "
-            "Default: REDIS_CONN, else a private server that is started and stopped.",
+            help="The server, or a database: postgresql://... or sqlite:///file. The plan's accounts there "
+            "are set to what it says, whatever they held. Default: REDIS_CONN, else a private server that "
+            "is started and stopped; for the strategies of SQL a private PostgreSQL.",
         ),
     ] = None,
     prefix: Prefix = None,
@@ -73,19 +76,22 @@ def bank(
     """Deposit and withdraw by a plan, all at once, and see whether the balances come out right.
 
     Users 1, 2 and 3 start with 1000 and end with 1500, 1250 and 1000, whatever the order is.
-    naive is there to fail. A run in which nothing raced is repeated: it would prove nothing.
+    naive is there to fail, on Redis or on the database that --url names. A run in which nothing raced is
+    repeated: it would prove nothing.
 
     Exit codes: 0 for SUCCESS; 1 for FAIL; 3 if the server cannot be used; 130 after Ctrl-C.
     """
     from redislock.scenarios import bank as scenario
 
-    name = _check_strategy(strategy, scenario.STRATEGIES, reset=reset)
+    name = _check(strategy, url, reset=reset)
     plan = _read(plan_file)
     patience = seconds(timeout, "--timeout", positive=True)
     open_client("memory://", prefix, timeout).close()  # mistakes of the environment, before anything starts
-    with _opened(url, timeout, keep=keep, json=json) as target:
+    on_sql = is_sql(name, url)
+    options: dict[str, Any] = {"timeout": patience} if on_sql else {"timeout": patience, "prefix": prefix}
+    with _opened(url, timeout, on_sql=on_sql, keep=keep, json=json) as target:
         if reset:
-            scenario.reset(target.url, plan=plan, prefix=prefix, timeout=patience)
+            scenario.reset(target.url, plan=plan, **options)
             _tell_reset(plan, target, keep=keep, json=json)
             return
         if not json:
@@ -96,9 +102,8 @@ def bank(
                 target.url,
                 strategy=name,
                 plan=plan,
-                prefix=prefix,
-                timeout=patience,
                 on_repeat=_tell_repeat,
+                **options,
             )
         except redislock.Error as fault:
             seen: BankReport | None = getattr(fault, "report", None)
@@ -113,24 +118,31 @@ def bank(
 
 
 @contextlib.contextmanager
-def _opened(url: Url, timeout: str, *, keep: bool, json: bool) -> Iterator[Target]:
+def _opened(url: Url, timeout: str, *, on_sql: bool, keep: bool, json: bool) -> Iterator[Target]:
     """Find or start the server; at the end tell how to reach one that goes on."""
-    with open_target(url, timeout, keep=keep) as target:
+    found = (
+        open_sql_target(url, float(timeout), keep=keep) if on_sql else open_target(url, timeout, keep=keep)
+    )
+    with found as target:
         try:
             yield target
         finally:
             if keep and target.server is not None:
                 tell_kept(kept_redis(target.server), err=json)
+            elif keep and target.postgres is not None:
+                tell_kept(kept_postgres(target.postgres), err=json)
             elif keep:
                 tell("--keep: no private server was started, so none is left running")
 
 
-def _check_strategy(strategy: str | None, known: tuple[str, ...], *, reset: bool) -> str:
-    if strategy is None and not reset:
-        wrong("--strategy", f"is missing; name {_STRATEGIES}")
-    if strategy is not None and strategy not in known:
-        wrong("--strategy", f"must be {_STRATEGIES}, not {strategy!r}")
-    return strategy or ""
+def _check(strategy: str | None, url: str | None, *, reset: bool) -> str:
+    if strategy is None:
+        return "" if reset else wrong("--strategy", f"is missing; name {named()}")
+    try:
+        check_strategy(strategy, url)
+    except redislock.ConfigurationError as error:
+        wrong("--strategy", str(error))
+    return strategy
 
 
 def _read(path: str | None) -> Plan:
@@ -157,7 +169,7 @@ def _tell_reset(plan: Plan, target: Target, *, keep: bool, json: bool) -> None:
         typer.echo(target.line)
         for each in plan.users:
             typer.echo(f"user {each.name}: {each.start}")
-    if target.private and not (keep and target.server):
+    if target.private and not (keep and (target.server or target.postgres)):
         tell("the private server ends now, and they with it; name yours with --url, or use --keep")
 
 

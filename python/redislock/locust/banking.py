@@ -22,9 +22,9 @@ import redislock
 from redislock import ConfigurationError
 from redislock.locust.run import run_of
 from redislock.locust.user import RedisLockUser
-from redislock.scenarios.bank import STRATEGIES, UNSAFE
 from redislock.scenarios.bank_report import BankReport, BankUser
 from redislock.scenarios.plan import BUILT_IN, read_plan
+from redislock.scenarios.worlds import ON_REDIS, UNSAFE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +45,7 @@ _UNKNOWN: Final = "unknown"  # a fault; the totals of the run say which
 
 def add_bank_arguments(parser: LocustArgumentParser, **_: object) -> None:
     """Declare --strategy and --plan; a listener for Locust's ``init_command_line_parser``."""
-    known = ", ".join(STRATEGIES)
+    known = ", ".join(ON_REDIS)
     parser.add_argument("--strategy", env_var="STRATEGY", type=str, default="lua", help=f"One of {known}")
     parser.add_argument(
         "--plan", env_var="PLAN", type=str, default="", help="A plan in TOML; empty: the built-in one"
@@ -102,9 +102,9 @@ class Bank:
         self._environment = environment
         options = environment.parsed_options
         self.strategy = str(getattr(options, "strategy", None) or "lua")
-        if self.strategy not in STRATEGIES:
+        if self.strategy not in ON_REDIS:
             raise ConfigurationError(
-                f"--strategy (STRATEGY) must be one of {', '.join(STRATEGIES)}, not {self.strategy!r}"
+                f"--strategy (STRATEGY) must be one of {', '.join(ON_REDIS)}, not {self.strategy!r}"
             )
         self.plan = _read(str(getattr(options, "plan", None) or ""))
         self.operations = self.plan.operations()

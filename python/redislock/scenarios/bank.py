@@ -15,20 +15,19 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from redislock._core import Result
-from redislock._errors import MAY_HAVE_MOVED, CorruptBalanceError, Error, WrongTypeError
+from redislock._errors import MAY_HAVE_MOVED, ConfigurationError, CorruptBalanceError, Error, WrongTypeError
 from redislock.asyncio import Client
 from redislock.scenarios.bank_report import BankReport, BankUser
 from redislock.scenarios.plan import BUILT_IN
+from redislock.scenarios.worlds import UNSAFE, check_strategy, is_sql, open_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 
     from redislock.scenarios.plan import Operation, Plan
 
-__all__ = ["MOST_RUNS", "STRATEGIES", "UNSAFE", "Tally", "play", "reset", "run"]
+__all__ = ["MOST_RUNS", "Tally", "play", "reset", "run"]
 
-STRATEGIES: Final = ("lua", "lock", "watch", "naive")
-UNSAFE: Final = "naive"
 MOST_RUNS: Final = 5
 """How often a plan is played at most while nothing races."""
 
@@ -40,7 +39,7 @@ _AGAIN: Final = ("lock_busy", "conflict", "lock_lost")
 
 
 class _Bank(Protocol):
-    """What the bank needs of a client: `redislock.asyncio.Client` is one."""
+    """What the bank needs of a client: those of `redislock.asyncio` and `redislock.sql.asyncio` have it."""
 
     async def init(self, user: str, balance: int) -> Any: ...
     async def balance(self, user: str) -> int | None: ...
@@ -205,17 +204,17 @@ def run(
 ) -> BankReport:
     """Set the accounts to what the plan says, and play it; again where nothing raced.
 
-    `timeout` is that of all operations of a run. Further options are those of `Client`. `on_repeat`
+    `url` names a Redis server or a SQL database, whose tables are made where there are none. `timeout` is
+    that of all operations of a run. Further options are those of the client. `on_repeat`
     is given the report of each run in which nothing raced, but the last. The accounts are left as
     they are at the end. A fault of the server is raised with the report of what had happened as its
     attribute ``report``; Ctrl-C ends the run early, and the report says so.
     """
-    if strategy not in STRATEGIES:
-        raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}, not {strategy!r}")
+    check_strategy(strategy, url)
     settings = {"max_retries": _MOST_RETRIES, "lock_wait": timeout, "timeout": timeout, **options}
 
     async def rounds() -> BankReport:
-        async with Client(url, **settings) as bank:
+        async with _connect(url, strategy, settings) as bank:
             for number in range(1, MOST_RUNS):
                 report = await _one(bank, plan, strategy, timeout, number)
                 if report.raced or report.interrupted or not report.right:
@@ -225,6 +224,19 @@ def run(
             return await _one(bank, plan, strategy, timeout, MOST_RUNS)
 
     return asyncio.run(rounds())
+
+
+@contextlib.asynccontextmanager
+async def _connect(url: str | None, strategy: str, options: dict[str, Any]) -> AsyncIterator[_Bank]:
+    if not is_sql(strategy, url):
+        async with Client(url, **options) as on_redis:
+            yield on_redis
+    elif url is None:
+        raise ConfigurationError(f"{strategy} needs a SQL database; name one by its URL")
+    else:
+        async with open_sql(url, **options) as on_sql:
+            await on_sql.migrate()
+            yield on_sql
 
 
 async def _one(bank: _Bank, plan: Plan, strategy: str, timeout: float, number: int) -> BankReport:
@@ -264,7 +276,7 @@ def reset(url: str | None = None, *, plan: Plan = BUILT_IN, **options: Any) -> N
     """Set the accounts of a plan to what they start with, and do nothing else."""
 
     async def go() -> None:
-        async with Client(url, **options) as bank:
+        async with _connect(url, UNSAFE, options) as bank:
             await _open(bank, plan)
 
     asyncio.run(go())
