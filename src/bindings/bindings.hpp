@@ -117,6 +117,7 @@ void register_race(py::module_& m);
 void register_memory(py::module_& m);
 void register_locks(py::module_& m);
 void register_stock(py::module_& m);
+void register_outbox(py::module_& m);
 void register_stock_result(py::module_& m);
 
 }  // namespace redislock::bindings

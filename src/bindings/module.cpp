@@ -36,4 +36,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     register_locks(m);
     register_stock_result(m);
     register_stock(m);
+    register_outbox(m);
 }
