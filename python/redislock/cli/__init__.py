@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from redislock.cli import accounts, bank, compare, locks, race, relay, server, stock, unlock
+from redislock.cli import accounts, bank, compare, flash_sale, locks, race, relay, server, stock, unlock
 from redislock.cli._group import FaultTellingGroup, drop_output, explain, flush, tell
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for family in (compare, race, bank, relay, server, accounts, stock, locks, unlock):
+for family in (compare, race, bank, flash_sale, relay, server, accounts, stock, locks, unlock):
     family.register(app)
 
 
