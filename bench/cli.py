@@ -36,6 +36,7 @@ QUICK = Plan(
     duration=0.5,
     in_flight=2_000,
     flat=128_000,
+    orders=6_000,
     rate=2000,
     waiters=100,
     leases=1_000,
@@ -76,7 +77,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         if (value := getattr(options, field.name)) is not None
     }
     plan = dataclasses.replace(QUICK if options.quick else Plan(), **given)
-    counts = (plan.in_flight, plan.flat, plan.waiters, plan.leases)
+    counts = (plan.in_flight, plan.flat, plan.orders, plan.waiters, plan.leases)
     if min(plan.rounds, plan.duration, plan.rate, plan.lease, *counts) <= 0:
         raise ValueError("rounds, duration, rate and counts must be positive")
     return plan

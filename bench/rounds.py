@@ -42,6 +42,8 @@ class Plan:
     """Of the open loop, calls per second."""
     in_flight: int = 20_000
     flat: int = 10_000_000
+    orders: int = 200_000
+    """Of a flash sale."""
     waiters: int = 1_000
     leases: int = 10_000
     lease: float = 30.0

@@ -180,6 +180,18 @@ ROWS: Final = (
         (Goal("rate", 0.5, "without", who="with"),),
     ),
     Row(
+        "flash-sale",
+        "a flash sale of {orders:,} orders by lua, 3 processes",
+        64,
+        (
+            Contestant("redislock", "sale", "sale"),
+            Contestant("redis-py", "sale", "redis_py", needs=REDIS_PY),
+        ),
+        (Goal("rate", 5, "redis-py"),),
+        books=False,
+        count="orders",
+    ),
+    Row(
         "memory",
         "`memory://`, native, by lua, one core",
         64,

@@ -42,7 +42,7 @@ LOCKS = ["--waiters", "20", "--leases", "50", "--lease", "3"]
 @pytest.mark.parametrize(
     "rows",
     [
-        ["sync", "asyncio"],
+        ["sync", "asyncio", "flash-sale"],
         ["gevent", "lock", "locust", "swarm"],
         ["native", "in-flight", "flat", "latency"],
         ["lock-pairs", "lock-tasks", "lock-memory"],
