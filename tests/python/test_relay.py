@@ -180,6 +180,19 @@ def test_a_group_that_is_gone_is_made_again(shop, raw, book, user):
     assert book.count(user) == (4, 4)
 
 
+def test_a_server_that_speaks_the_older_protocol(start_server, tmp_path, user):
+    server = start_server(config={"rename-command": 'HELLO ""'})
+    with (
+        redislock.Client(server.url) as shop,
+        OrderBook(f"sqlite:///{tmp_path}/orders.db") as book,
+    ):
+        book.prepare()
+        sell(shop, user, 5)
+        relay = Relay(shop, user, book, batch=2)
+        assert relay.drain(NEVER, 10)
+        assert (relay.moved, book.count(user)) == (5, (5, 5))
+
+
 # ---- the command
 
 

@@ -59,7 +59,7 @@ def open_places(
             target = stack.enter_context(open_sql_target(url, timeout, keep=keep))
         else:
             target = stack.enter_context(open_target(url, str(timeout), keep=keep))
-            if target.url is not None and target.url.startswith("memory:"):
+            if target.shown_url.startswith("memory:"):
                 tell("replicas are processes and need a server; install one: pip install 'redislock[server]'")
                 raise typer.Exit(FAULT)
         lines = [target.line]

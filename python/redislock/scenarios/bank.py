@@ -32,6 +32,7 @@ MOST_RUNS: Final = 5
 """How often a plan is played at most while nothing races."""
 
 _AT_ONCE: Final = 1000
+_CONNECTIONS: Final = 32  # to a SQL database, where each one is a process; opened all at once
 _GRACE: Final = 1.0  # seconds for what is under way at Ctrl-C
 _MOST_RETRIES: Final = 1_000_000
 # Definitely not applied, because somebody else was quicker.
@@ -234,7 +235,8 @@ async def _connect(url: str | None, strategy: str, options: dict[str, Any]) -> A
     elif url is None:
         raise ConfigurationError(f"{strategy} needs a SQL database; name one by its URL")
     else:
-        async with open_sql(url, **options) as on_sql:
+        patience = {"connect_timeout": options["timeout"]} if "timeout" in options else {}
+        async with open_sql(url, max_connections=_CONNECTIONS, **patience, **options) as on_sql:
             await on_sql.migrate()
             yield on_sql
 

@@ -31,6 +31,7 @@ __all__ = ["MODES", "Progress", "Sale", "run"]
 
 MODES: Final = ("outbox", "inside-lock", "none")
 _SPREAD: Final = 0.005  # seconds over which a few orders begin: else one process would get all pieces
+_CONNECTIONS: Final = 128  # of all replicas to a SQL database, where each one is a process
 _STEP: Final = 0.1  # seconds; Ctrl-C is seen in between
 _MODULE: Final = "redislock.scenarios.replica"
 
@@ -103,6 +104,7 @@ class Sale:
             orders=orders,
             first=first,
             at_once=self.at_once,
+            connections=max(1, min(16, _CONNECTIONS // self.replicas)),
             users=0 if self.limit is None else max(1, self.orders // 2),
             limit=self.limit,
             mode=self.mode,

@@ -51,6 +51,8 @@ class Job:
     first: int = 0
     """Number of its first order among those of all replicas."""
     at_once: int = 64
+    connections: int = 16
+    """To a SQL database, at most."""
     users: int = 0
     """How many users order in turn; 0: nobody is named."""
     limit: int | None = None

@@ -52,7 +52,8 @@ async def open_shelf(job: Job) -> AsyncIterator[Shelf]:
     """Connect to what the job sells from."""
     patience = {"timeout": job.timeout, "lock_wait": job.timeout, "max_retries": _MOST_RETRIES}
     if is_sql(job.strategy, job.url):
-        async with open_sql(job.url or "", **patience) as database:
+        options = {"connect_timeout": job.timeout, "max_connections": job.connections}
+        async with open_sql(job.url or "", **patience, **options) as database:
             yield _Account(database, job)
         return
     async with Client(job.url, prefix=job.prefix, max_connections=1000, **patience) as client:
