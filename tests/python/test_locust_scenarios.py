@@ -1,4 +1,4 @@
-"""The bank's plan by Locust, in real runs: importing locust here would patch pytest."""
+"""The bank's plan and the flash sale by Locust, in real runs: importing locust here would patch pytest."""
 
 import os
 import subprocess
@@ -12,15 +12,15 @@ import redislock
 
 pytestmark = pytest.mark.skipif(find_spec("locust") is None, reason="locust is not installed")
 
-LOCUSTFILE = Path(__file__).parents[2] / "locust" / "bank.py"
+LOCUST = Path(__file__).parents[2] / "locust"
 
 
 @pytest.fixture
 def play(server, user):
-    def play(*arguments, seconds=60, users=32):
+    def play(*arguments, seconds=60, users=32, locustfile="bank.py"):
         return subprocess.run(
             [
-                *(sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless"),
+                *(sys.executable, "-m", "locust", "-f", str(LOCUST / locustfile), "--headless"),
                 *("-u", str(users), "-r", str(users), "-t", f"{seconds}s", *arguments),
             ],
             env={**os.environ, "REDIS_CONN": server.url, "KEY_PREFIX": user, "MAX_RETRIES": ""},
@@ -83,3 +83,42 @@ def test_wrong_arguments_get_one_sentence(play, arguments, why):
     done = play(*arguments)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == f"redislock: {why}"
+
+
+# ---- the flash sale
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--strategy", "lua"], ["--strategy", "lock"], ["--strategy", "watch", "--processes", "2"]],
+    ids=["lua", "lock", "watch, two processes"],
+)
+def test_ten_pieces_are_sold_once(server, user, play, arguments):
+    done = play(*arguments, locustfile="flash_sale.py")
+    assert done.returncode == 0, done.stderr
+    assert "total         10      30" in done.stderr
+    assert "SUCCESS" in done.stderr
+    assert "Traceback" not in done.stderr
+    with redislock.Client(server.url, prefix=user) as client:
+        assert client.stock("flash-sale").level() == 0
+        assert client.stock("flash-sale").backlog() == 10
+
+
+def test_naive_oversells(play):
+    done = play("--strategy", "naive", "--stock", "20", locustfile="flash_sale.py")
+    assert done.returncode == 1, done.stderr
+    assert "FAIL: OVERSOLD" in done.stderr
+
+
+def test_a_limit_for_each_customer(play):
+    done = play("--stock", "100", "--per-user-limit", "1", locustfile="flash_sale.py")
+    assert done.returncode == 0, done.stderr
+    assert "total         20      20" in done.stderr
+
+
+def test_a_wrong_number_gets_one_sentence(play):
+    done = play("--orders", "0", locustfile="flash_sale.py")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(
+        "redislock: --orders (ORDERS) must be a whole number from 1"
+    )

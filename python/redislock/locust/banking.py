@@ -1,46 +1,29 @@
-"""The bank's plan as a Locust scenario: a `PlanUser` does one operation of it a task, until all are done.
-
-Who does what is decided by tickets: an account on the same server from which each operation takes
-one. So any number of users, in any number of processes, do the whole plan once. The only process,
-or the master, opens the accounts, ends the run when all is done, and says who holds what.
-"""
+"""The bank's plan as a Locust scenario: a `PlanUser` does one operation of it a task, until all are done."""
 
 from __future__ import annotations
 
-import time
 import weakref
-from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-import gevent.event
 from locust import task
-from locust.exception import StopUser
-from locust.runners import WorkerRunner
-from locust.stats import console_logger
 
 import redislock
 from redislock import ConfigurationError
-from redislock.locust.run import run_of
+from redislock.locust import course
 from redislock.locust.user import RedisLockUser
 from redislock.scenarios.bank_report import BankReport, BankUser
 from redislock.scenarios.plan import BUILT_IN, read_plan
 from redislock.scenarios.worlds import ON_REDIS, UNSAFE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from locust.argument_parser import LocustArgumentParser
     from locust.env import Environment
-    from locust.rpc import Message
 
     from redislock.scenarios.plan import Plan, PlannedUser
 
 __all__ = ["PlanUser", "add_bank_arguments", "listen"]
-
-_TICKETS: Final = "bank:tickets"
-_COUNTS: Final = "redislock_bank_counts"  # from a worker
-_AGAIN: Final = ("lock_busy", "conflict", "lock_lost")
-_UNKNOWN: Final = "unknown"  # a fault; the totals of the run say which
 
 
 def add_bank_arguments(parser: LocustArgumentParser, **_: object) -> None:
@@ -72,34 +55,27 @@ class PlanUser(RedisLockUser):
     def operate(self) -> None:
         """Do one operation; ends the user where none is left."""
         bank = bank_of(self.environment)
-        bank.everybody.wait()
-        # Not measured: a ticket is no part of the plan.
-        ticket = self._shared.client.withdraw_lua(_TICKETS, 1)
-        if not ticket or ticket.balance is None:
-            bank.pass_on()
-            raise StopUser
-        user, is_deposit, amount = bank.operations[ticket.balance]
-        word = _AGAIN[0]
-        while word in _AGAIN:
-            bank.enter(self)
-            try:
-                if not is_deposit:
-                    answer = self.client.withdraw(bank.strategy, user, amount)
-                elif bank.strategy == UNSAFE:
-                    answer = self.client.deposit_naive(user, amount)
-                else:
-                    answer = self.client.deposit(user, amount)
-            finally:
-                bank.leave(self)
-            word = _UNKNOWN if answer is None else str(answer.status)
-            bank.words[word] += 1
+        user, is_deposit, amount = bank.operations[bank.draw(self._shared.client)]
+
+        def call() -> str:
+            if not is_deposit:
+                answer = self.client.withdraw(bank.strategy, user, amount)
+            elif bank.strategy == UNSAFE:
+                answer = self.client.deposit_naive(user, amount)
+            else:
+                answer = self.client.deposit(user, amount)
+            return course.UNKNOWN if answer is None else str(answer.status)
+
+        bank.do(self, call)
 
 
-class Bank:
-    """One process's part in a run of the plan and, where the accounts are opened, the whole of it."""
+class Bank(course.Course):
+    """The plan, and what became of it."""
+
+    name = "bank"
+    again = ("lock_busy", "conflict", "lock_lost")
 
     def __init__(self, environment: Environment) -> None:
-        self._environment = environment
         options = environment.parsed_options
         self.strategy = str(getattr(options, "strategy", None) or "lua")
         if self.strategy not in ON_REDIS:
@@ -108,92 +84,25 @@ class Bank:
             )
         self.plan = _read(str(getattr(options, "plan", None) or ""))
         self.operations = self.plan.operations()
-        self.owner: type[RedisLockUser] = RedisLockUser
-        self.everybody = gevent.event.Event()
-        """Set when all users are there: the first one would be done before the second one comes."""
-        self.words: Counter[str] = Counter()
-        self._inside: set[PlanUser] = set()
-        self._overlap = 0
-        self._total: Counter[str] = Counter()
-        self._overlaps: dict[str, int] = {}
-        self._began = self._ended = 0.0
-        self._is_over = False
+        super().__init__(environment, len(self.operations))
 
-    def begin(self) -> None:
-        """Start anew; called when the accounts are open."""
-        self.everybody.clear()
-        self.words.clear()
-        self._total.clear()
-        self._overlaps.clear()
-        self._overlap, self._is_over = 0, False
-        self._began = self._ended = time.monotonic()
-        run_of(self._environment).before_close.append(self.pass_on)
-        if not isinstance(self._environment.runner, WorkerRunner):
-            with self.owner.make_client(self._environment) as client:
-                client.init(_TICKETS, len(self.operations))
-
-    def enter(self, user: PlanUser) -> None:
-        """Note that a user begins a call."""
-        self._inside.add(user)
-        self._overlap = max(self._overlap, len(self._inside))
-
-    def leave(self, user: PlanUser) -> None:
-        """Note that the call has ended."""
-        self._inside.discard(user)
-
-    def pass_on(self) -> None:
-        """Hand on what this process has counted since."""
-        counted, self.words = self.words, Counter()
-        if isinstance(runner := self._environment.runner, WorkerRunner):
-            runner.send_message(_COUNTS, {"words": dict(counted), "overlap": self._overlap})
-        else:
-            self._take_in("", counted, self._overlap)
-
-    def hear(self, msg: Message, **_: object) -> None:
-        """Take in what a worker has counted."""
-        self._take_in(msg.node_id, Counter(msg.data["words"]), msg.data["overlap"])
-
-    def _take_in(self, node: str, counted: Counter[str], overlap: int) -> None:
-        self._total.update(counted)
-        self._overlaps[node] = overlap
-        if self._is_over or sum(self._total.values()) - self._repeated() < len(self.operations):
-            return
-        self._is_over = True
-        self._ended = time.monotonic()
-        runner = self._environment.runner
-        if runner is not None:
-            # Not from here: it stops the user, or the listener, that came here.
-            gevent.spawn(runner.quit if self._environment.web_ui is None else runner.stop)
-
-    def _repeated(self) -> int:
-        return sum(self._total[word] for word in _AGAIN)
-
-    def close(self) -> None:
-        """Say who holds what, and set the exit code."""
-        report = self._report()
-        for line in report.lines():
-            console_logger.info(line)
-        console_logger.info("")
-        if not report:
-            self._environment.process_exit_code = 1
-
-    def _report(self) -> BankReport:
-        with self.owner.make_client(self._environment) as client:
-            users = [_look(client, each) for each in self.plan.users]
-        known = {*_AGAIN, "ok", _UNKNOWN}
-        return BankReport(
+    def report(self, client: redislock.Client) -> tuple[bool, Iterable[str]]:
+        """Hold what the accounts hold against the plan."""
+        known = {*self.again, "ok", course.UNKNOWN}
+        report = BankReport(
             name=self.strategy,
-            users=tuple(users),
-            operations=len(self.operations),
-            ok=self._total["ok"],
-            refused={word: count for word, count in self._total.items() if word not in known},
+            users=tuple(_look(client, each) for each in self.plan.users),
+            operations=self.count,
+            ok=self.total["ok"],
+            refused={word: count for word, count in self.total.items() if word not in known},
             errors={},
-            unknown=self._total[_UNKNOWN],
-            repeated=self._repeated(),
-            overlap=sum(self._overlaps.values()),
-            elapsed=(self._ended if self._is_over else time.monotonic()) - self._began,
+            unknown=self.total[course.UNKNOWN],
+            repeated=self.repeated,
+            overlap=self.overlap,
+            elapsed=self.elapsed,
             unsafe=self.strategy == UNSAFE,
         )
+        return bool(report), report.lines()
 
 
 def _read(path: str) -> Plan:
@@ -226,21 +135,4 @@ def bank_of(environment: Environment) -> Bank:
 
 def listen(environment: Environment, **_: object) -> None:
     """Take part in the runs of this process; a listener for Locust's ``init``."""
-    bank = bank_of(environment)
-    runner, events = environment.runner, environment.events
-
-    def begin(**_: object) -> None:
-        bank.begin()
-
-    def go(**_: object) -> None:
-        bank.everybody.set()
-
-    def close(**_: object) -> None:
-        if not isinstance(runner, WorkerRunner):
-            bank.close()
-
-    events.test_start.add_listener(begin)  # type: ignore[no-untyped-call]
-    events.spawning_complete.add_listener(go)  # type: ignore[no-untyped-call]
-    events.test_stop.add_listener(close)  # type: ignore[no-untyped-call]
-    if runner is not None and not isinstance(runner, WorkerRunner):
-        runner.register_message(_COUNTS, bank.hear)
+    course.listen(bank_of(environment))

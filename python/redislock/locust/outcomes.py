@@ -10,7 +10,7 @@ import dataclasses
 from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any, Final
 
-from redislock import Status, _core
+from redislock import Status, StockStatus, _core
 from redislock._report import Latency
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ UNKNOWN: Final = "unknown"
 STOPPED: Final = "stopped"
 """Unknown as well: the user was stopped in the midst of it."""
 ERROR: Final = "error"
-WORDS: Final = (*(each.value for each in Status), UNKNOWN, STOPPED, ERROR)
+_EXPECTED: Final = {each.value: None for each in (*Status, *StockStatus)}  # each once, in their order
+WORDS: Final = (*_EXPECTED, UNKNOWN, STOPPED, ERROR)
 
 _KEYS: Final = 100_000  # that are remembered; an older one that comes again is unknown
 _SAMPLES: Final = 900  # of a second each: what a chart shows
