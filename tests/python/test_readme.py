@@ -21,7 +21,7 @@ from redislock._server import PrivateServer
 TOP = Path(__file__).parents[2]
 README = (TOP / "README.md").read_text(encoding="utf-8")
 GUARANTEES = (TOP / "docs" / "guarantees.md").read_text(encoding="utf-8")
-PAGES = [TOP / "README.md", TOP / "CHANGELOG.md", TOP / "CONTRIBUTING.md", *TOP.glob("docs/*.md")]
+PAGES = [TOP / "README.md", TOP / "CHANGELOG.md", TOP / "CONTRIBUTING.md", *TOP.glob("docs/**/*.md")]
 
 
 def blocks(text, language):
@@ -344,7 +344,7 @@ def test_the_acl_of_the_guarantees_suffices_for_locks(server):
     assert listed.returncode == 0, listed.stderr
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
 def test_links_lead_somewhere(page):
     text = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)]+)\)", text):
