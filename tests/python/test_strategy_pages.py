@@ -1,8 +1,10 @@
-"""docs/strategies: the snippets run in order and print what they say, and every strategy has its page."""
+"""docs/article.md and docs/strategies: snippets print what they say, tables are of committed figures."""
 
 import contextlib
 import io
+import json
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,10 @@ import pytest
 import redislock
 
 TOP = Path(__file__).parents[2]
-PAGES = sorted(TOP.glob("docs/strategies/[a-z]*.md"))
-INDEX = (TOP / "docs" / "strategies" / "README.md").read_text(encoding="utf-8")
+STRATEGIES = TOP / "docs" / "strategies"
+ARTICLE = TOP / "docs" / "article.md"
+PAGES = sorted(STRATEGIES.glob("[a-z]*.md"))
+INDEX = (STRATEGIES / "README.md").read_text(encoding="utf-8")
 
 
 def snippets(page):
@@ -29,13 +33,19 @@ def run(page):
             promised = re.findall(r"^ *print\(.*\)  # (.+)$", snippet, re.MULTILINE)
             assert said.getvalue().splitlines() == promised, snippet
     finally:
-        for each in {"client", "bank"} & set(names):
+        for each in {"client", "r"} & set(names):
             names[each].close()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_snippets_print_what_they_say(page, server, monkeypatch):
-    monkeypatch.setenv("REDIS_CONN", server.url)
+@pytest.fixture
+def places(start_server, monkeypatch, tmp_path):
+    """Where snippets find their servers."""
+    monkeypatch.setenv("REDIS_CONN", start_server(port=0).url)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("page", [ARTICLE, *PAGES], ids=lambda page: page.stem)
+def test_the_snippets_print_what_they_say(page, places):
     assert snippets(page)
     run(page)
 
@@ -46,3 +56,39 @@ def test_every_strategy_has_a_page_and_a_picture_of_it():
     for page in PAGES:
         assert f"(../diagrams/{page.stem}.svg)" in page.read_text(encoding="utf-8")
         assert f"[{page.name}]({page.name})" in INDEX
+
+
+def test_the_tables_are_those_of_the_committed_figures(monkeypatch):
+    folder = TOP / "docs" / "figures"
+    monkeypatch.syspath_prepend(str(folder))
+    script = runpy.run_path(str(folder / "make_strategies.py"))
+    assert script["pages"]() == [ARTICLE, *PAGES]
+    for page in script["pages"]():
+        text = page.read_text(encoding="utf-8")
+        assert "<!-- " in text
+        assert script["render"](page) == text, "run docs/figures/make_strategies.py"
+
+
+def test_what_the_article_says_of_the_figures_is_so():
+    """Its sentences would outlive a new measurement."""
+    runs = json.loads((TOP / "docs" / "figures" / "compare.json").read_text(encoding="utf-8"))
+    hot, spread = (each["strategies"] for each in runs.values())
+    others = ("lock", "watch")
+    for name in others:  # "about ten times as many as the other two"
+        assert 7 < hot["lua"]["throughput"] / hot[name]["throughput"] < 14
+        # "the slowest in a hundred takes more than a hundred times as long"
+        assert hot[name]["latency"]["p99"] > 100 * hot[name]["latency"]["p50"]
+        # "all three come close to their number of round trips"
+        assert spread[name]["round_trips"] / spread[name]["statuses"]["ok"] < 2.1
+    # "By watch most attempts are in vain, and some callers give up in the end"
+    assert hot["watch"]["attempts"] > 2 * hot["watch"]["statuses"]["ok"]
+    assert hot["watch"]["statuses"]["conflict"] > 0
+    # "naive is the fastest ... It also lost most of what it handed out"
+    assert hot["naive"]["throughput"] > hot["lua"]["throughput"]
+    lost = int(re.search(r"lost (\d+)", hot["naive"]["verdict"])[1])
+    assert lost > hot["naive"]["statuses"]["ok"] * hot["naive"]["settings"]["amount"] / 2
+    # "Of the three, lua wins every line of every table"
+    swept = json.loads((TOP / "docs" / "figures" / "sweeps.json").read_text(encoding="utf-8"))
+    for cell in [*runs.values(), *swept["apart"]["cells"]]:
+        rates = {name: cell["strategies"][name]["throughput"] for name in ("lua", *others)}
+        assert max(rates, key=rates.get) == "lua"
