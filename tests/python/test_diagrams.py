@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from redislock import _race
+from redislock.sql._faults import AgainError
+from redislock.sql._statements import Statements
+from redislock.sql._strategies import STRATEGIES, Outcome, Pause, Request
 
 TOP = Path(__file__).parents[2]
 DIAGRAMS = TOP / "docs" / "diagrams"
@@ -51,13 +54,39 @@ def test_a_page_shows_it(source):
     assert f"diagrams/{source.stem}.svg)" in pages
 
 
-def commands_drawn(source):
+COMMANDS_OF_SQL = {"BEGIN", "SELECT", "UPDATE", "COMMIT", "ROLLBACK"}
+REFUSED = AgainError("could not serialize access due to concurrent update", "40001")
+
+# Who is answered what, in this order, until both have ended; a list of rows for each statement.
+ANSWERS = {
+    "for_update": [("A", [[], [(5,)]]), ("A", [[(2, 8)], []]), ("B", [[], [(2,)]]), ("B", [[]])],
+    "version": [
+        ("A", [[(5, 7)]]),
+        ("B", [[(5, 7)]]),
+        ("A", [[(2, 8)]]),
+        ("B", [[]]),
+        ("B", [[(2, 8)]]),
+    ],
+    "atomic": [("A", [[(2, 8)]]), ("B", [[]]), ("B", [[(2,)]])],
+    "serializable": [
+        ("A", [[], [(5,)]]),
+        ("B", [[], [(5,)]]),
+        ("A", [[(2, 8)], []]),
+        ("B", REFUSED),
+        ("B", [[], [(2,)]]),
+        ("B", [[]]),
+    ],
+}
+
+
+def commands_drawn(source, known=None):
     """Return who sends which commands, message by message, up to the first separator."""
     story = source.read_text(encoding="utf-8").split("\n== ")[0]
-    return [
-        (who, tuple(re.findall(r"(?:^|; |\\n)([A-Z]+)\b", said.replace('""', ""))))
-        for who, said in re.findall(r"^([AB]) -> R: (.+)$", story, re.MULTILINE)
-    ]
+    drawn = []
+    for who, said in re.findall(r"^([AB]) -> R: (.+)$", story, re.MULTILINE):
+        words = re.findall(r"(?:^|; |\\n)([A-Z]+)\b", said.replace('""', ""))
+        drawn.append((who, tuple(each for each in words if known is None or each in known)))
+    return drawn
 
 
 @pytest.mark.parametrize("strategy", ["naive", "lua", "lock", "watch"])
@@ -65,3 +94,37 @@ def test_the_picture_is_what_goes_over_the_wire(strategy):
     race = _race.run("memory://", strategy=strategy, balance=5, amount=3, buyers=2)
     sent = [(step.buyer, tuple(each.split()[0] for each in step.sent)) for step in race.steps]
     assert commands_drawn(DIAGRAMS / f"{strategy}.puml") == sent
+
+
+def commands_of(step):
+    """Return what a step is made of; a change is an UPDATE, with whatever else its statement does."""
+    texts = (each.postgres.decode() for each in step.statements)
+    return tuple("UPDATE" if "WITH changed AS (UPDATE" in each else each.split()[0] for each in texts)
+
+
+def go_on(caller, answer):
+    """Give a caller its answer; return the step that it takes next, or how it ended."""
+    try:
+        step = caller.throw(answer) if answer is REFUSED else caller.send(answer)
+        return caller.send([]) if isinstance(step, Pause) else step
+    except StopIteration as done:
+        return done.value
+
+
+@pytest.mark.parametrize("strategy", ANSWERS)
+def test_the_picture_is_what_the_strategy_asks_of_the_database(strategy):
+    do = Statements(logs=True)
+    values = {"user": "alice", "amount": 3, "operation": "withdraw", "key": None}
+    callers = {who: STRATEGIES[strategy](do, Request(dict(values), retries=10)) for who in "AB"}
+    sent = [(who, commands_of(next(each))) for who, each in callers.items()]
+    ended = {}
+    for who, answer in ANSWERS[strategy]:
+        if answer is REFUSED:
+            sent.append((who, ("ROLLBACK",)))  # the connection's: a refusal leaves a transaction open
+        step = go_on(callers[who], answer)
+        if isinstance(step, Outcome):
+            ended[who] = step
+        else:
+            sent.append((who, commands_of(step)))
+    assert ended == {"A": Outcome("ok", 2), "B": Outcome("insufficient", 2)}
+    assert commands_drawn(DIAGRAMS / f"{strategy}.puml", COMMANDS_OF_SQL) == sent
