@@ -34,7 +34,7 @@ def run(page):
             promised = re.findall(r"^ *print\(.*\)  # (.+)$", snippet, re.MULTILINE)
             assert said.getvalue().splitlines() == promised, snippet
     finally:
-        for each in {"client", "r"} & set(names):
+        for each in {"client", "bank", "r"} & set(names):
             names[each].close()
 
 
