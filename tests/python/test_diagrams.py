@@ -8,8 +8,9 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+import redis
 
-from redislock import _race
+from redislock import Client, _race
 from redislock.sql._faults import AgainError
 from redislock.sql._statements import Statements
 from redislock.sql._strategies import STRATEGIES, Outcome, Pause, Request
@@ -128,3 +129,59 @@ def test_the_picture_is_what_the_strategy_asks_of_the_database(strategy):
             sent.append((who, commands_of(step)))
     assert ended == {"A": Outcome("ok", 2), "B": Outcome("insufficient", 2)}
     assert commands_drawn(DIAGRAMS / f"{strategy}.puml", COMMANDS_OF_SQL) == sent
+
+
+# --- what scripts do, as a server's MONITOR sees it -------------------------------------------------
+
+
+def commands_noted(source):
+    """Return the commands of the first note over the server that says what a script does."""
+    story = source.read_text(encoding="utf-8")
+    (note, *_) = re.findall(r"^note over R \$KEPT\n(.+?)\nend note$", story, re.MULTILINE | re.DOTALL)
+    return [each for told in re.findall(r'""(.+?)""', note) for each in re.findall(r"(?:^|; )([A-Z]+)", told)]
+
+
+@pytest.fixture
+def quiet(start_server):
+    """A server on which nothing else happens, and a look at it from outside."""
+    url = start_server(port=0).url
+    with redis.Redis.from_url(url, decode_responses=True) as raw:
+        yield url, raw
+
+
+def commands_of_script(raw, call):
+    """Return the commands that a script called on the server."""
+    commands = []
+    with raw.monitor() as seen:
+        call()
+        raw.ping()
+        while (each := seen.next_command())["command"] != "PING":
+            if each["client_type"] == "lua":
+                commands.append(each["command"].split()[0])
+    return commands
+
+
+def is_part_of(drawn, called):
+    """Whether everything that is drawn was called, in this order."""
+    rest = iter(called)
+    return all(each in rest for each in drawn)
+
+
+def test_the_picture_of_lua_shows_what_the_script_does(quiet):
+    url, raw = quiet
+    with Client(url) as client:
+        client.init("alice", 5)
+        called = commands_of_script(raw, lambda: client.withdraw_lua("alice", 3))
+    drawn = [each for each in commands_noted(DIAGRAMS / "lua.puml") if each != "LTRIM"]  # where it is full
+    assert drawn == called
+
+
+def test_the_picture_of_the_sale_shows_what_the_script_does(quiet):
+    url, raw = quiet
+    with Client(url) as client:
+        stock = client.stock("lamp")
+        stock.set(2)
+        called = commands_of_script(raw, lambda: stock.order(1, "a"))
+    drawn = commands_noted(DIAGRAMS / "flash_sale.puml")
+    assert drawn
+    assert is_part_of(drawn, called)
