@@ -21,7 +21,13 @@ from redislock._server import PrivateServer
 TOP = Path(__file__).parents[2]
 README = (TOP / "README.md").read_text(encoding="utf-8")
 GUARANTEES = (TOP / "docs" / "guarantees.md").read_text(encoding="utf-8")
-PAGES = [TOP / "README.md", TOP / "CHANGELOG.md", TOP / "CONTRIBUTING.md", *TOP.glob("docs/**/*.md")]
+PAGES = [
+    TOP / "README.md",
+    TOP / "CHANGELOG.md",
+    TOP / "CONTRIBUTING.md",
+    *TOP.glob("docs/**/*.md"),
+    TOP / "deploy" / "README.md",
+]
 
 
 def blocks(text, language):
