@@ -2,7 +2,7 @@
 
     python docs/figures/make_strategies.py
 
-It measures nothing: the figures are those of make_compare.py and make_sweeps.py.
+It measures nothing: the figures are those of make_compare.py, make_sweeps.py and make_databases.py.
 """
 
 import json
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import make_compare
+import make_databases
 import make_sweeps
 
 HERE = Path(__file__).parent
@@ -104,11 +105,66 @@ def distance_table(swept: Figures, page: Path) -> str:
     return f"{make_sweeps.distance_table(swept['apart'])}\n\nFrom {link(make_sweeps.FIGURES, page)}."
 
 
+def databases() -> Figures:
+    """Return what one withdrawal costs on Redis and on PostgreSQL, by the same callers."""
+    figures: Figures = json.loads(make_databases.FIGURES.read_text(encoding="utf-8"))
+    return figures
+
+
+def databases_cells(run: Figures) -> list[str]:
+    refused = sum(count for status, count in run["statuses"].items() if status != "ok")
+    return [
+        f"{run['throughput']:,.0f}",
+        f"{run['p50'] * 1e3:.3g}",
+        f"{run['p99'] * 1e3:.3g}",
+        f"{run['attempts_per_success']:.2f}",
+        f"{refused:,}",
+    ]
+
+
+def lines_of(heads: list[str], rows: list[list[str]]) -> str:
+    names = [*heads, "ok/s", "p50, ms", "p99, ms", "tries per ok", "gave up"]
+    lines = [names, ["---"] * len(heads) + ["---:"] * (len(names) - len(heads)), *rows]
+    return "\n".join(f"| {' | '.join(each)} |" for each in lines)
+
+
+def strategy_table(strategy: str, page: Path) -> str:
+    """What one strategy cost on PostgreSQL."""
+    figures = databases()
+    rows = [[run["setting"], *databases_cells(run)] for run in figures["runs"] if run["strategy"] == strategy]
+    table = lines_of([f"{figures['callers']} callers want"], rows)
+    return f"{table}\n\n{databases_setting(figures, page)}"
+
+
+def worlds_tables(page: Path) -> str:
+    """What all strategies cost, in all worlds."""
+    figures = databases()
+    tables = []
+    for setting in make_databases.SETTINGS:
+        runs = [each for each in figures["runs"] if each["setting"] == setting]
+        rows = [[run["world"], run["strategy"], *databases_cells(run)] for run in runs]
+        tables.append(lines_of([f"{figures['callers']} callers want {setting}", "by"], rows))
+    return "\n\n".join([*tables, databases_setting(figures, page)])
+
+
+def databases_setting(figures: Figures, page: Path) -> str:
+    redis, postgres = figures["servers"]
+    return (
+        f"{figures['callers']} tasks of asyncio in one process, {redis}, {postgres} waiting for the disk, "
+        f"together on 2 cores{make_compare.favoured(figures)}; medians of {figures['rounds']} runs of "
+        f"{figures['seconds']:g} s; from {link(make_databases.FIGURES, page)}."
+    )
+
+
 def render(page: Path) -> str:
     """Return the page with its tables written anew."""
     compared, swept = load()
+    on_database = page.stem in make_databases.WORLDS["PostgreSQL"]
     tables: dict[str, Callable[[], str]] = {
-        "cost": lambda: cost_table(page.stem, compared, swept, page),
+        "cost": lambda: (
+            strategy_table(page.stem, page) if on_database else cost_table(page.stem, compared, swept, page)
+        ),
+        "databases": lambda: worlds_tables(page),
         "compare": lambda: compare_tables(compared, page),
         "distance": lambda: distance_table(swept, page),
     }

@@ -98,3 +98,31 @@ def test_what_the_article_says_of_the_figures_is_so():
     for cell in [*runs.values(), *swept["apart"]["cells"]]:
         rates = {name: cell["strategies"][name]["throughput"] for name in ("lua", *others)}
         assert max(rates, key=rates.get) == "lua"
+
+
+def test_what_the_article_says_of_databases_is_so():
+    figures = json.loads((TOP / "docs" / "figures" / "databases.json").read_text(encoding="utf-8"))
+    hot, spread = (
+        {(each["world"], each["strategy"]): each for each in figures["runs"] if each["setting"] == setting}
+        for setting in ("one account", "1000 accounts")
+    )
+    memory, disk, postgres = dict.fromkeys(each["world"] for each in figures["runs"])
+
+    def ratio(runs, one, other):
+        return runs[one]["throughput"] / runs[other]["throughput"]
+
+    # "lua does half as many as before, and lock and watch a third"
+    assert 0.35 < ratio(spread, (disk, "lua"), (memory, "lua")) < 0.7
+    for name in ("lock", "watch"):
+        assert 0.2 < ratio(spread, (disk, name), (memory, name)) < 0.45
+        # "atomic on PostgreSQL does about as many as those two, and half as many as lua"
+        assert 0.75 < ratio(spread, (postgres, "atomic"), (disk, name)) < 1.33
+    assert 0.35 < ratio(spread, (postgres, "atomic"), (disk, "lua")) < 0.65
+    # "lua is several times ahead there"; "for_update does about half of what atomic does"
+    assert ratio(hot, (disk, "lua"), (postgres, "atomic")) > 4
+    assert 0.35 < ratio(hot, (postgres, "for_update"), (postgres, "atomic")) < 0.65
+    # "By version and serializable every second attempt is in vain, and some give up"
+    for name in ("version", "serializable"):
+        run = hot[postgres, name]
+        assert run["attempts_per_success"] > 1.9
+        assert run["statuses"]["conflict"] > 0
