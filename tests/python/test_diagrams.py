@@ -4,6 +4,8 @@ import json
 import re
 import runpy
 import struct
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -149,14 +151,14 @@ def quiet(start_server):
         yield url, raw
 
 
-def commands_of_script(raw, call):
-    """Return the commands that a script called on the server."""
+def commands_seen(raw, call, *, by_scripts):
+    """Return the commands that clients sent, or that scripts called, meanwhile."""
     commands = []
     with raw.monitor() as seen:
         call()
-        raw.ping()
-        while (each := seen.next_command())["command"] != "PING":
-            if each["client_type"] == "lua":
+        raw.echo("the end")
+        while (each := seen.next_command())["command"] != "ECHO the end":
+            if (each["client_type"] == "lua") == by_scripts:
                 commands.append(each["command"].split()[0])
     return commands
 
@@ -171,7 +173,7 @@ def test_the_picture_of_lua_shows_what_the_script_does(quiet):
     url, raw = quiet
     with Client(url) as client:
         client.init("alice", 5)
-        called = commands_of_script(raw, lambda: client.withdraw_lua("alice", 3))
+        called = commands_seen(raw, lambda: client.withdraw_lua("alice", 3), by_scripts=True)
     drawn = [each for each in commands_noted(DIAGRAMS / "lua.puml") if each != "LTRIM"]  # where it is full
     assert drawn == called
 
@@ -181,7 +183,22 @@ def test_the_picture_of_the_sale_shows_what_the_script_does(quiet):
     with Client(url) as client:
         stock = client.stock("lamp")
         stock.set(2)
-        called = commands_of_script(raw, lambda: stock.order(1, "a"))
+        called = commands_seen(raw, lambda: stock.order(1, "a"), by_scripts=True)
     drawn = commands_noted(DIAGRAMS / "flash_sale.puml")
     assert drawn
+    assert is_part_of(drawn, called)
+
+
+def test_the_picture_of_the_outbox_shows_what_the_relay_asks(quiet, tmp_path):
+    url, raw = quiet
+    with Client(url) as client:
+        stock = client.stock("lamp")
+        stock.set(1)
+        stock.order(1, "a")
+    relay = [sys.executable, "-m", "redislock", "relay", "lamp", "--once", "--url", url]
+    relay += ["--database", f"sqlite:///{tmp_path / 'orders.db'}"]
+    called = commands_seen(raw, lambda: subprocess.run(relay, check=True, cwd=tmp_path), by_scripts=False)
+    story = (DIAGRAMS / "outbox.puml").read_text(encoding="utf-8")
+    drawn = re.findall(r'(?:^W -> R: |\\n)""(X[A-Z]+) ', story, re.MULTILINE)
+    assert drawn == ["XREADGROUP", "XACK", "XDEL"]
     assert is_part_of(drawn, called)
