@@ -111,16 +111,16 @@ def test_what_the_article_says_of_databases_is_so():
     def ratio(runs, one, other):
         return runs[one]["throughput"] / runs[other]["throughput"]
 
-    # "lua does half as many as before, and lock and watch a third"
-    assert 0.35 < ratio(spread, (disk, "lua"), (memory, "lua")) < 0.7
+    # "all three lose more than half of their rate"
+    for name in ("lua", "lock", "watch"):
+        assert ratio(spread, (disk, name), (memory, name)) < 0.5
+    # "atomic on PostgreSQL then does about as many as lock and watch, and more than half as many as lua"
     for name in ("lock", "watch"):
-        assert 0.2 < ratio(spread, (disk, name), (memory, name)) < 0.45
-        # "atomic on PostgreSQL does about as many as those two, and half as many as lua"
         assert 0.75 < ratio(spread, (postgres, "atomic"), (disk, name)) < 1.33
-    assert 0.35 < ratio(spread, (postgres, "atomic"), (disk, "lua")) < 0.65
-    # "lua is several times ahead there"; "for_update does about half of what atomic does"
+    assert ratio(spread, (postgres, "atomic"), (disk, "lua")) > 0.5
+    # "lua is several times ahead there"; "for_update does clearly less than atomic"
     assert ratio(hot, (disk, "lua"), (postgres, "atomic")) > 4
-    assert 0.35 < ratio(hot, (postgres, "for_update"), (postgres, "atomic")) < 0.65
+    assert ratio(hot, (postgres, "for_update"), (postgres, "atomic")) < 0.75
     # "By version and serializable every second attempt is in vain, and some give up"
     for name in ("version", "serializable"):
         run = hot[postgres, name]
