@@ -133,7 +133,7 @@ def test_inside_the_lock_all_orders_are_logged(server, database):
 
 
 def test_selling_goes_on_while_the_database_is_down_and_the_backlog_is_told(server, user):
-    with sql.PrivatePostgres(durable=True) as database:
+    with sql.PrivatePostgres(config={"synchronous_commit": "on"}) as database:
 
         def kill(seen):
             if seen.done:

@@ -129,7 +129,10 @@ def test_several_relays_share_the_work(shop, book, user):
 
 
 def test_while_the_database_is_down_selling_goes_on_and_a_bound_refuses(shop, user):
-    with sql.PrivatePostgres(durable=True) as database, OrderBook(database.url, timeout=1.0) as book:
+    with (
+        sql.PrivatePostgres(config={"synchronous_commit": "on"}) as database,
+        OrderBook(database.url, timeout=1.0) as book,
+    ):
         book.prepare()
         relay, stop = Relay(shop, user, book), threading.Event()
         thread = threading.Thread(target=relay.run, args=[stop])
