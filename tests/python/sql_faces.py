@@ -3,7 +3,7 @@
 import importlib.util
 
 import pytest
-from faces import AsyncFace, GeventFace, ThreadFace
+from faces import AsyncFace, GeventFace, ThreadFace, UvloopFace
 
 from redislock import sql
 from redislock.sql import asyncio as async_sql
@@ -17,16 +17,20 @@ class SqlAsyncio(AsyncFace):
     client_type = async_sql.Client
 
 
+class SqlUvloop(UvloopFace):
+    client_type = async_sql.Client
+
+
 class SqlGevent(GeventFace):
     client_type = sql.Client
 
 
-SQL_FACES = {"threads": SqlThreads, "asyncio": SqlAsyncio, "gevent": SqlGevent}
+SQL_FACES = {"threads": SqlThreads, "asyncio": SqlAsyncio, "uvloop": SqlUvloop, "gevent": SqlGevent}
 
 
 def _kinds(*databases):
     for face in SQL_FACES:
-        missing = face == "gevent" and importlib.util.find_spec(face) is None
+        missing = face in ("gevent", "uvloop") and importlib.util.find_spec(face) is None
         marks = [pytest.mark.skipif(missing, reason=f"{face} is not installed")]
         for database in databases:
             yield pytest.param((face, database), id=f"{face}-{database}", marks=marks)

@@ -282,7 +282,7 @@ def test_health(client, kind):
 
 def test_a_closed_client_says_so(kind, url):
     face = SQL_FACES[kind[0]](url)
-    face.run(call("aclose" if kind[0] == "asyncio" else "close"))
+    face.run(call("aclose" if kind[0] in ("asyncio", "uvloop") else "close"))
     with pytest.raises(redislock.ClosedError):
         face.balance("u")
     face.close()

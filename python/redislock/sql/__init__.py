@@ -26,12 +26,12 @@ from redislock.sql._postgres_server import PrivatePostgres, find_postgres
 from redislock.sql._strategies import STRATEGIES as _STRATEGIES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from types import TracebackType
 
     from typing_extensions import Self
 
     from redislock._core import Health, HistoryEntry, Result
+    from redislock.sql._base import Balances
     from redislock.sql._operation import Operation
 
 __all__ = ["STRATEGIES", "Client", "PrivatePostgres", "connect", "find_postgres", "is_sql_url", "tables"]
@@ -89,7 +89,7 @@ class Client(BaseClient):
         """Sets the balance and clears the history; `if_missing=True` leaves an existing balance alone."""
         return self._change(self._init(user, balance, if_missing, timeout))
 
-    def reset(self, balances: Mapping[str | int, int], *, timeout: float | None = None) -> None:
+    def reset(self, balances: Balances, *, timeout: float | None = None) -> None:
         """Sets several balances and clears their histories, all or nothing."""
         self._run(self._reset(balances, timeout))
 

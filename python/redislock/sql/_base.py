@@ -23,8 +23,11 @@ from redislock.sql._transfer import transfer, transfer_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import TypeAlias
 
     from redislock._core import Health, HistoryEntry, Result
+
+    Balances: TypeAlias = Mapping[str, int] | Mapping[int, int] | Mapping[str | int, int]
 
 __all__ = ["ON_SQLITE", "BaseClient", "open_clients"]
 
@@ -233,7 +236,7 @@ class BaseClient:
         values = {"user": self._user(user), "balance": operator.index(balance)}
         return self._make(_requests.init_if_missing if if_missing else _requests.init, values, timeout)
 
-    def _reset(self, balances: Mapping[str | int, int], timeout: float | None) -> Operation:
+    def _reset(self, balances: Balances, timeout: float | None) -> Operation:
         for user, balance in balances.items():
             self._checks.init(user, balance, False, timeout)
         named = {self._user(user): operator.index(balance) for user, balance in balances.items()}

@@ -17,12 +17,12 @@ from redislock.sql._places import ThreadPlace
 from redislock.sql._session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from types import TracebackType
 
     from typing_extensions import Self
 
     from redislock._core import Health, HistoryEntry, Result
+    from redislock.sql._base import Balances
     from redislock.sql._operation import Operation
 
 __all__ = ["Client", "connect"]
@@ -66,7 +66,7 @@ class Client(BaseClient):
         """Sets the balance and clears the history; `if_missing=True` leaves an existing balance alone."""
         return await self._change(self._init(user, balance, if_missing, timeout))
 
-    async def reset(self, balances: Mapping[str | int, int], *, timeout: float | None = None) -> None:
+    async def reset(self, balances: Balances, *, timeout: float | None = None) -> None:
         """Sets several balances and clears their histories, all or nothing."""
         await self._run(self._reset(balances, timeout))
 
