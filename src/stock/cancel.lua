@@ -20,9 +20,9 @@ local level
 level, why = read_level()
 if not level then return why end
 found.state, found.level = 'cancelled', integer(level + tonumber(found.quantity))
-try({'SET', record_key, found.text, 'PX', lives}, 'SET', record_key,
+local kept = redis.pcall('SET', record_key,
     words_of('cancelled', found.quantity, found.level, found.made_by, token, found.user), 'PX', lives)
-if refused then return refused end
+if kept.err then return kept end
 local _, failure = give_back(found.hold, found.ends)
 if failure then
   redis.pcall('SET', record_key, found.text, 'PX', lives)

@@ -17,13 +17,22 @@ if found.ended_by == token then return facts_of('ok', found) end
 if found.state == 'confirmed' then return facts_of('duplicate', found) end
 if found.state ~= 'reserved' then return facts_of('missing', found) end
 
-try({'ZADD', holds_key, found.ends, found.hold}, 'ZREM', holds_key, found.hold)
+local taken = redis.pcall('ZREM', holds_key, found.hold)
+if type(taken) == 'table' then return taken end
+local entry, failure
 if appends then
-  append(outbox_key, id, sku, found.quantity, found.user)
-  if refused then return refusal_of('outbox', refused) end
+  entry = append(outbox_key, id, sku, found.quantity, found.user)
+  failure = type(entry) == 'table' and refusal_of('outbox', entry)
 end
-try(nil, 'SET', record_key, words_of('confirmed', found.quantity, found.level, found.made_by, token, found.user),
-    'PX', lives)
-if refused then return refused end
+if not failure then
+  local kept = redis.pcall('SET', record_key,
+      words_of('confirmed', found.quantity, found.level, found.made_by, token, found.user), 'PX', lives)
+  failure = kept.err and kept
+  if failure and entry then redis.pcall('XDEL', outbox_key, entry) end
+end
+if failure then
+  redis.pcall('ZADD', holds_key, found.ends, found.hold)
+  return failure
+end
 found.state = 'confirmed'
 return facts_of('ok', found)

@@ -1,5 +1,6 @@
 -- Takes a quantity from a stock for an order: for good, with an entry in the outbox, or reserved for a while.
--- All or nothing. With a lock's token it is also the commit of the lock strategy: refused unless the lock is
+-- All or nothing: a script is not rolled back, so what was done before something is refused is taken back by
+-- hand. With a lock's token it is also the commit of the lock strategy: refused unless the lock is
 -- still ours, and the lock is released in the same step.
 --
 -- KEYS  1 level, 2 holds, 3 buyers, 4 record, 5 outbox, then the lock where ARGV[11] is not ''
@@ -67,17 +68,28 @@ end
 
 local left = integer(level - wanted)
 local state = hold == '0' and 'confirmed' or 'reserved'
+local member, entry, said
 if state == 'reserved' then
-  local member = hold_of(quantity, user, id)
-  try({'ZREM', holds_key, member}, 'ZADD', holds_key, integer(now + tonumber(hold)), member)
+  member = hold_of(quantity, user, id)
+  said = redis.pcall('ZADD', holds_key, tostring(now + tonumber(hold)), member)
+  if type(said) == 'table' then return answer(said) end
 elseif appends then
-  append(outbox_key, id, sku, quantity, user)
-  if refused then return answer(refusal_of('outbox', refused)) end
+  entry = append(outbox_key, id, sku, quantity, user)
+  if type(entry) == 'table' then return answer(refusal_of('outbox', entry)) end
 end
-try({'INCRBY', level_key, quantity}, 'DECRBY', level_key, quantity)
-if user ~= '' then
-  try({'HINCRBY', buyers_key, user, '-' .. quantity}, 'HINCRBY', buyers_key, user, quantity)
+local made = 0
+said = redis.pcall('DECRBY', level_key, quantity)
+if type(said) == 'number' then
+  made = 1
+  if user ~= '' then said = redis.pcall('HINCRBY', buyers_key, user, quantity) end
 end
-try(nil, 'SET', record_key, words_of(state, quantity, left, token, '-', user), 'PX', lives)
-if refused then return answer(refused) end
-return answer('ok ' .. left .. ' ' .. quantity .. ' ' .. state)
+if type(said) == 'number' then
+  made = 2
+  said = redis.pcall('SET', record_key, words_of(state, quantity, left, token, '-', user), 'PX', lives)
+  if said.ok then return answer('ok ' .. left .. ' ' .. quantity .. ' ' .. state) end
+end
+-- Refused in the middle.
+if made == 2 and user ~= '' then redis.pcall('HINCRBY', buyers_key, user, '-' .. quantity) end
+if made > 0 then redis.pcall('INCRBY', level_key, quantity) end
+if member then redis.pcall('ZREM', holds_key, member) elseif entry then redis.pcall('XDEL', outbox_key, entry) end
+return answer(said)

@@ -15,6 +15,7 @@ local settled_at_once = 100
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
+-- Of numbers that may have more digits than tostring would write.
 local function integer(number) return string.format('%.0f', number) end
 
 -- What a refused command means: a key of another type has a name of its own.
@@ -56,7 +57,7 @@ end
 
 -- Gives back some of what has timed out; the level must have been read. How many there were; or nil, and why.
 local function settle(most)
-  local due = redis.pcall('ZRANGEBYSCORE', holds_key, '-inf', integer(now), 'WITHSCORES', 'LIMIT', 0, most)
+  local due = redis.pcall('ZRANGEBYSCORE', holds_key, '-inf', tostring(now), 'WITHSCORES', 'LIMIT', 0, most)
   if due.err then return nil, refusal_of('reservations', due) end
   for i = 1, #due, 2 do
     local _, failure = give_back(due[i], due[i + 1])
@@ -91,23 +92,8 @@ local function facts_of(word, found)
   return word .. ' ' .. found.level .. ' ' .. found.quantity .. ' ' .. found.state
 end
 
--- Changes of which all or none are made: after a refusal, those before it are taken back. A script is not
--- rolled back.
-local undo, refused = {}, nil
-local function try(back, ...)
-  if refused then return end
-  local said = redis.pcall(...)
-  if type(said) == 'table' and said.err then
-    refused = said
-    for i = #undo, 1, -1 do redis.pcall(unpack(undo[i])) end
-    return
-  end
-  undo[#undo + 1] = back
-  return said
-end
-
+-- The id of a new entry of the outbox; or the error of what was refused.
 local function append(outbox, id, sku, quantity, user)
-  local entry = try(nil, 'XADD', outbox, '*', 'order_id', id, 'sku', sku, 'qty', quantity, 'user', user,
-      'at', integer(now))
-  if entry then undo[#undo + 1] = {'XDEL', outbox, entry} end
+  return redis.pcall('XADD', outbox, '*', 'order_id', id, 'sku', sku, 'qty', quantity, 'user', user, 'at',
+      tostring(now))
 end
