@@ -48,7 +48,7 @@ def postgres():
 @pytest.fixture
 def user():
     """Name an account that no other test uses."""
-    return f"user-{os.getpid()}-{next(_numbers)}"
+    return f"user-{os.getpid()}-{next(_numbers):05}"  # with a digit behind it, it is still no other's
 
 
 @pytest.fixture

@@ -74,6 +74,14 @@ public:
                                        return stock::clear_outbox(with, reader, ids);
                                    });
     }
+    request_ptr set_aside(std::vector<std::string> stream_ids, std::string why,
+                          const py::object& timeout) const {
+        if (stream_ids.empty()) throw py::value_error("stream_ids must not be empty");
+        return make<std::uint64_t>(timeout, [ids = std::move(stream_ids), why = std::move(why)](
+                                                context& with, const outbox_reader& reader) {
+            return stock::set_aside(with, reader, ids, why);
+        });
+    }
     request_ptr count(const py::object& timeout) const {
         return make<std::uint64_t>(timeout, &stock::count_outbox);
     }
@@ -108,6 +116,9 @@ void register_outbox(py::module_& m) {
              "Answers with orders that were given to this consumer, or for `idle` seconds to another.")
         .def("clear", &outbox_factory::clear, py::arg("stream_ids"), py::arg("timeout") = none,
              "Acknowledges and deletes; answers with how many there were.")
+        .def("set_aside", &outbox_factory::set_aside, py::arg("stream_ids"), py::arg("why"),
+             py::arg("timeout") = none,
+             "Takes what cannot become an order out, into the stream KEY:refused; answers with how many.")
         .def("count", &outbox_factory::count, py::arg("timeout") = none, "Answers with how many wait.")
         .def_property_readonly("key", &outbox_factory::key);
 }

@@ -1,9 +1,11 @@
 #include "stock/outbox.hpp"
 
+#include <array>
 #include <optional>
 #include <string_view>
 #include <utility>
 
+#include "stock/scripts.hpp"
 #include "types/amount.hpp"
 #include "wire/reply.hpp"
 #include "wire/server_error.hpp"
@@ -104,19 +106,36 @@ task<result<std::uint64_t>> clear_outbox(context& with, const outbox_reader& rea
     auto slot = with.make_slot();
     slot->request.policy = engine::resend::read;
     auto& commands = slot->request.commands;
+    // Deleted first: what was acknowledged and not deleted would be given to nobody any more. What was
+    // deleted and not acknowledged is no entry, whoever is told of it.
+    commands.begin(2 + stream_ids.size());
+    commands.argument("XDEL");
+    commands.argument(reader.key);
+    for (const auto& each : stream_ids) commands.argument(each);
     commands.begin(3 + stream_ids.size());
     commands.argument("XACK");
     commands.argument(reader.key);
     commands.argument(reader.group);
     for (const auto& each : stream_ids) commands.argument(each);
-    commands.begin(2 + stream_ids.size());
-    commands.argument("XDEL");
-    commands.argument(reader.key);
-    for (const auto& each : stream_ids) commands.argument(each);
     auto said = co_await with.send(std::move(slot));
     if (!said) co_return std::move(said.error());
     if (const auto* failure = said->failure()) co_return wire::to_error(*failure);
-    co_return static_cast<std::uint64_t>((*said)[1].integer);
+    co_return static_cast<std::uint64_t>((*said)[0].integer);
+}
+
+task<result<std::uint64_t>> set_aside(context& with, const outbox_reader& reader,
+                                      const std::vector<std::string>& stream_ids, const std::string& why) {
+    auto slot = with.make_slot();
+    slot->request.policy = engine::resend::read;
+    const std::string kept = reader.key + ":refused";
+    const std::array<std::string_view, 2> keys{reader.key, kept};
+    std::vector<std::string_view> arguments{reader.group, why};
+    arguments.insert(arguments.end(), stream_ids.begin(), stream_ids.end());
+    slot->request.evalsha(scripts::set_aside, keys, arguments);
+    auto said = co_await with.send(std::move(slot));
+    if (!said) co_return std::move(said.error());
+    if (const auto* failure = said->failure()) co_return wire::to_error(*failure);
+    co_return static_cast<std::uint64_t>((*said)[0].integer);
 }
 
 task<result<std::uint64_t>> count_outbox(context& with, const outbox_reader& reader) {

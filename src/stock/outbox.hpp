@@ -50,6 +50,11 @@ engine::task<result<outbox_entries>> claim_outbox(engine::context& with, const o
 engine::task<result<std::uint64_t>> clear_outbox(engine::context& with, const outbox_reader& reader,
                                                  const std::vector<std::string>& stream_ids);
 
+/// Takes entries that cannot become orders out, into a stream beside the outbox, with the reason.
+engine::task<result<std::uint64_t>> set_aside(engine::context& with, const outbox_reader& reader,
+                                              const std::vector<std::string>& stream_ids,
+                                              const std::string& why);
+
 /// How many orders wait, those that were read included.
 engine::task<result<std::uint64_t>> count_outbox(engine::context& with, const outbox_reader& reader);
 

@@ -34,7 +34,7 @@ def test_a_script_costs_the_server_more_than_the_generator(tmp_path):
     for each in cells.values():
         [kept] = each["rounds"]
         assert kept["server"] > 0
-        assert each["ratio"] == pytest.approx((kept["user"] + kept["system"]) / kept["server"], abs=0.001)
+        assert each["ratio"] == pytest.approx((kept["user"] + kept["system"]) / kept["server"], abs=0.002)
     assert cells[1, "lua"]["ratio"] < 0.6  # a third is the goal; servers' clocks tick every 10 ms
     assert "| lua, one account |" in ran.stdout
 

@@ -173,6 +173,67 @@ def test_a_database_without_tables_is_no_trouble_that_passes(shop, tmp_path, use
         assert Relay(shop, user, book, idle=0.0).drain(NEVER, 10)
 
 
+NO_ORDERS = [
+    {"order_id": "bad", "sku": "x", "qty": "abc", "at": "5"},
+    {"order_id": "bad", "sku": "x", "qty": "0", "at": "5"},
+    {"order_id": "bad", "sku": "x", "qty": "-3", "at": "5"},
+    {"order_id": "bad", "sku": "x", "qty": str(2**70), "at": "5"},
+    {"order_id": "", "sku": "x", "qty": "1", "at": "5"},
+    {"something": "else"},
+]
+
+
+def test_what_is_no_order_holds_up_no_other(shop, raw, book, user):
+    key = f"redislock:{{{user}}}:outbox"
+    for each in NO_ORDERS:
+        raw.xadd(key, each)
+    sell(shop, user, 5)
+    relay = Relay(shop, user, book)
+    assert relay.drain(NEVER, 10)
+    assert (relay.moved, relay.again, relay.refused) == (5, 0, len(NO_ORDERS))
+    assert book.count(user) == (5, 5)
+    kept = [fields for _, fields in raw.xrange(f"{key}:refused")]
+    assert [
+        {name: each[name] for name in given} for each, given in zip(kept, NO_ORDERS, strict=True)
+    ] == NO_ORDERS
+    assert all(each["why"] == "it is no order" and each["stream_id"] for each in kept)
+
+
+def test_another_order_of_the_same_id_is_told_and_not_dropped(shop, raw, book, user):
+    other = f"{user}-other"
+    for sku in (user, other):
+        shop.stock(sku).set(5)
+        assert shop.stock(sku).order(1, f"{user}-17")
+        assert shop.stock(sku).order(1, f"{sku}-18")
+    first, second = Relay(shop, user, book), Relay(shop, other, book)
+    assert first.drain(NEVER, 10)
+    assert second.drain(NEVER, 10)
+    assert (first.moved, first.refused, second.moved, second.refused, second.again) == (2, 0, 1, 1, 0)
+    [(_, kept)] = raw.xrange(f"redislock:{{{other}}}:outbox:refused")
+    assert kept["order_id"] == f"{user}-17"
+    assert "another order" in kept["why"]
+
+
+def test_what_was_deleted_and_not_acknowledged_is_nothing(shop, raw, book, user):
+    sell(shop, user, 3)
+    relay = Relay(shop, user, book)
+    entries = relay._read()
+    assert relay.log(entries) == entries
+    raw.xdel(f"redislock:{{{user}}}:outbox", *[each[0] for each in entries])  # and then it died
+    later = Relay(shop, user, book, idle=0.0)
+    assert later.drain(NEVER, 10)
+    assert (later.moved, later.again, book.count(user)) == (0, 0, (3, 3))
+
+
+def test_the_command_says_what_it_set_aside(shop, raw, server, command, tmp_path, user):
+    raw.xadd(f"redislock:{{{user}}}:outbox", {"order_id": "bad"})
+    sell(shop, user, 2)
+    ended = command(user, "--database", f"sqlite:///{tmp_path}/o.db", "--url", server.url, "--once")
+    assert ended.exit_code == 1
+    assert "2 moved in all, 1 set aside" in ended.stdout
+    assert f"redislock:{{{user}}}:outbox:refused" in ended.stderr
+
+
 def test_a_group_that_is_gone_is_made_again(shop, raw, book, user):
     relay = Relay(shop, user, book)
     sell(shop, user, 2)

@@ -234,7 +234,7 @@ def test_a_row_that_others_hold_is_busy(client, postgres, user):
         for strategy in ["for_update", "atomic", "version", "serializable"]:
             lock_wait = {"lock_wait": 0.05} if strategy == "for_update" else {}
             with pytest.raises(redislock.TimeoutError, match="locked by others"):
-                client.withdraw_by(strategy, user, 1, timeout=0.2)
+                client.withdraw_by(strategy, user, 1, timeout=0.7)
             if lock_wait:
                 assert client.withdraw_by(strategy, user, 1, **lock_wait).status == "lock_busy"
         assert client.balance(user) == 10  # readers do not wait

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from redislock._private_folder import PrivateFolder
+from redislock.cli._database import open_database
 from redislock.cli._group import FAULT, tell
 from redislock.cli._kept import kept_postgres, kept_redis, tell_kept
-from redislock.cli._sql_target import open_sql_target
 from redislock.cli._target import open_target
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def open_places(
         if keep:
             stack.callback(_tell, kept, err=err)
         if on_sql:
-            target = stack.enter_context(open_sql_target(url, timeout, keep=keep))
+            target = stack.enter_context(open_database(url, str(timeout), keep=keep))
         else:
             target = stack.enter_context(open_target(url, str(timeout), keep=keep))
             if target.shown_url.startswith("memory:"):
@@ -79,8 +79,8 @@ def _open_database(
     """Yield its URL, what it is, and how to reach it afterwards."""
     if database is not None:
         private = database == POSTGRES
-        with open_sql_target(None if private else database, timeout, keep=keep) as target:
-            yield target.url or "", target.line.replace("(--url)", "(--database)"), _ways(target)
+        with open_database(None if private else database, str(timeout), keep=keep) as target:
+            yield target.url or "", target.line, _ways(target)
         return
     folder = PrivateFolder(longest=4096)
     file = folder.path / "orders.db"

@@ -10,9 +10,9 @@ import typer
 import redislock
 from redislock.cli._common import Json, Prefix, examples, open_client, print_json, wrong
 from redislock.cli._common import duration as seconds
+from redislock.cli._database import open_database
 from redislock.cli._group import INTERRUPTED, REFUSED, tell
 from redislock.cli._kept import Keep, kept_postgres, kept_redis, tell_kept
-from redislock.cli._sql_target import open_sql_target
 from redislock.cli._target import Url, open_target
 from redislock.scenarios.worlds import check_strategy, is_sql, named
 
@@ -120,9 +120,7 @@ def bank(
 @contextlib.contextmanager
 def _opened(url: Url, timeout: str, *, on_sql: bool, keep: bool, json: bool) -> Iterator[Target]:
     """Find or start the server; at the end tell how to reach one that goes on."""
-    found = (
-        open_sql_target(url, float(timeout), keep=keep) if on_sql else open_target(url, timeout, keep=keep)
-    )
+    found = open_database(url, timeout, keep=keep) if on_sql else open_target(url, timeout, keep=keep)
     with found as target:
         try:
             yield target

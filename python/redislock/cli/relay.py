@@ -21,7 +21,7 @@ from redislock.cli._common import (
     wrong,
 )
 from redislock.cli._common import duration as seconds
-from redislock.cli._group import FAULT, tell
+from redislock.cli._group import FAULT, REFUSED, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +75,10 @@ def relay(
     Several may run at once, and each may be killed at any moment: orders that were under way are moved
     again, and the database takes each order id once. While the database or Redis is down it waits.
 
-    Exit codes: 0 also after Ctrl-C; with --once 3 if orders are left.
+    What can never become an order, such as another order of the same id, is set aside in a stream beside
+    the outbox, whose key ends in ":refused".
+
+    Exit codes: 0 also after Ctrl-C; 1 if anything was set aside; with --once 3 if orders are left.
     """
     from redislock.scenarios.orders import OrderBook
     from redislock.scenarios.relay import Relay
@@ -101,10 +104,13 @@ def relay(
             if not drained:
                 tell(mover.trouble or "orders are left that another relay was given; try again later")
                 raise typer.Exit(FAULT)
-            return
-        with _asked_to_stop():
-            mover.run(threading.Event(), _Lines(mover).tell)
-        _tell_end(mover)
+        else:
+            with _asked_to_stop():
+                mover.run(threading.Event(), _Lines(mover).tell)
+            _tell_end(mover)
+        if mover.refused:
+            tell(f"{mover.refused} could not become orders; look at the stream {mover.refused_key}")
+            raise typer.Exit(REFUSED)
 
 
 class _Lines:
@@ -131,7 +137,8 @@ class _Lines:
 
 def _tell_end(mover: Relay) -> None:
     again = f", {mover.again} had been moved before" if mover.again else ""
-    typer.echo(f"{mover.moved} moved in all{again}")
+    refused = f", {mover.refused} set aside" if mover.refused else ""
+    typer.echo(f"{mover.moved} moved in all{again}{refused}")
 
 
 @contextlib.contextmanager

@@ -41,6 +41,12 @@ class OrderBook:
 
         return log_orders(self._client, orders)
 
+    def clashes(self, orders: Sequence[Entry]) -> set[str]:
+        """The stream ids of those whose order id belongs to another order in the table."""
+        from redislock.sql._orders import find_clashes
+
+        return find_clashes(self._client, orders)
+
     def count(self, sku: str, begins: str = "") -> tuple[int, int]:
         """How many orders there are of a stock, and how many items; of those whose id begins so."""
         from redislock.sql._orders import count_orders

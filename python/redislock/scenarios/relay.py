@@ -2,7 +2,8 @@
 
 It reads as one of a consumer group, writes a batch in one transaction, and only then acknowledges and
 deletes. Whenever it, the database or Redis dies, an order is in the outbox or in the database or in
-both, and the database takes an order of the same id only once. So what was under way is done again.
+both, and the database takes an order of the same id only once. So what was under way is done again. What
+can never become an order is set aside, in a stream beside the outbox, and holds up no other.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from redislock._errors import (
     ServerError,
     WrongTypeError,
 )
+from redislock._log import logger
 from redislock._settings import environment_prefix
 
 if TYPE_CHECKING:
@@ -66,6 +68,8 @@ class Relay:
         """Orders that are in the database by this relay, and were not before."""
         self.again = 0
         """Orders that were there already: it, or another relay, died before it could acknowledge them."""
+        self.refused = 0
+        """Entries that could not become orders, and were set aside in the stream `refused_key`."""
         self.trouble = ""
         """What keeps it from moving orders at the moment; empty where nothing does."""
         self._run: Any = client._run  # noqa: SLF001 - the client's own way to wait
@@ -83,6 +87,11 @@ class Relay:
             f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
         )
 
+    @property
+    def refused_key(self) -> str:
+        """The stream in which entries are kept that could not become orders."""
+        return f"{self._outbox.key}:refused"
+
     def backlog(self) -> int:
         """How many orders wait in the outbox, those under way included."""
         count: int = self._run(self._outbox.count())
@@ -92,23 +101,46 @@ class Relay:
         """Move one batch; how many orders that were. After an `Error` it may be called again."""
         try:
             entries = self._read()
-            if entries:
-                self.log(entries)
-                self.clear(entries)
+            orders = self._sift(entries)
+            if orders:
+                orders = self.log(orders)
+            if orders:
+                self.clear(orders)
         except Error:
             self._recovers = True
             raise
         return len(entries)
 
-    def log(self, entries: list[Entry]) -> None:
-        """Write a batch into the database."""
+    def log(self, entries: list[Entry]) -> list[Entry]:
+        """Write a batch into the database; what is there now and can be cleared."""
         new = self._book.log(entries)
         self.moved += new
-        self.again += len(entries) - new
+        if new == len(entries):
+            return entries
+        clashes = self._book.clashes(entries)
+        self._set_aside([each for each in entries if each[0] in clashes], "its order id is another order's")
+        self.again += len(entries) - new - len(clashes)
+        return [each for each in entries if each[0] not in clashes]
 
     def clear(self, entries: list[Entry]) -> None:
         """Acknowledge and delete a batch that is in the database."""
         self._run(self._outbox.clear([each[0] for each in entries]))
+
+    def _sift(self, entries: list[Entry]) -> list[Entry]:
+        """Those that can become orders."""
+        good = [each for each in entries if each[1] and each[2] and each[3] > 0 and each[5] >= 0]
+        if len(good) < len(entries):
+            kept = set(good)
+            self._set_aside([each for each in entries if each not in kept], "it is no order")
+        return good
+
+    def _set_aside(self, entries: list[Entry], why: str) -> None:
+        if not entries:
+            return
+        self._run(self._outbox.set_aside([each[0] for each in entries], why))
+        self.refused += len(entries)
+        for stream_id, order_id, *_ in entries:
+            logger.error("entry %s, order %r: %s; kept in %s", stream_id, order_id, why, self.refused_key)
 
     def run(self, stop: threading.Event, on_step: Callable[[], object] | None = None) -> None:
         """Move orders until `stop` is set, through faults of the database and of Redis.

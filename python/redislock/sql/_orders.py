@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from redislock._errors import TimeoutError  # noqa: A004
 from redislock.sql._statements import Statement, Step
-from redislock.sql._strategies import Outcome
+from redislock.sql._strategies import Outcome, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from redislock.sql._statements import Statements
     from redislock.sql._strategies import Pause, Request, Rows
 
-__all__ = ["Entry", "copy_from_requests", "count_orders", "log_orders"]
+__all__ = ["Entry", "copy_from_requests", "count_orders", "find_clashes", "log_orders"]
 
 Entry = tuple[str, str, str, int, str, int]
 """stream_id, order_id, sku, qty, user, and when in milliseconds since 1970; as `_core.Outbox` reads them."""
@@ -51,6 +51,27 @@ _LOG: Final = Step(
         ),
     ),
     commits=True,
+)
+
+_CLASHES: Final = Step(
+    (
+        Statement(
+            b"redislock_clashing_orders",
+            (
+                b"SELECT o ->> 0 FROM json_array_elements($1::json) AS o JOIN orders ON order_id = o ->> 1 "
+                b"WHERE orders.sku <> o ->> 2 OR orders.stream_id <> o ->> 0"
+            ),
+            ("orders",),
+            (
+                (
+                    "SELECT json_extract(value, '$[0]') FROM json_each(:orders) "
+                    "JOIN orders ON order_id = json_extract(value, '$[1]') "
+                    "WHERE orders.sku <> json_extract(value, '$[2]') "
+                    "OR orders.stream_id <> json_extract(value, '$[0]')"
+                ),
+            ),
+        ),
+    )
 )
 
 
@@ -92,10 +113,12 @@ def log_orders(client: Client, orders: Sequence[Entry], *, timeout: float | None
     """Write orders that are not there yet, and commit, all or nothing. How many were new."""
     if not orders:
         return 0
-    text = json.dumps(orders, separators=(",", ":"))
-    if "\\u0000" in text:  # PostgreSQL's text has no NUL
-        text = json.dumps([[_without_nul(part) for part in order] for order in orders])
-    return len(_rows(client, _log, {"orders": text}, timeout))
+    return len(_rows(client, _log, {"orders": _as_json(orders)}, timeout))
+
+
+def find_clashes(client: Client, orders: Sequence[Entry], *, timeout: float | None = None) -> set[str]:
+    """The stream ids of those whose order id is another order's: of another stock, or another entry."""
+    return {as_text(row[0]) for row in _rows(client, _clashes, {"orders": _as_json(orders)}, timeout)}
 
 
 def count_orders(
@@ -110,6 +133,13 @@ def copy_from_requests(client: Client, sku: str, begins: str, *, timeout: float 
     """Make orders of the withdrawals from account `sku` whose keys begin so. How many were new."""
     values = {"sku": sku, "begins": begins, "ttl": client._ttl}  # noqa: SLF001 - the same package
     return len(_rows(client, _copy, values, timeout))
+
+
+def _as_json(orders: Sequence[Entry]) -> str:
+    text = json.dumps(orders, separators=(",", ":"))
+    if "\\u0000" in text:  # PostgreSQL's text has no NUL
+        text = json.dumps([[_without_nul(part) for part in order] for order in orders])
+    return text
 
 
 def _without_nul(part: str | int) -> str | int:
@@ -136,4 +166,4 @@ def _of(step: Step) -> Any:
     return work
 
 
-_log, _count, _copy = _of(_LOG), _of(_COUNT), _of(_COPY)
+_log, _clashes, _count, _copy = _of(_LOG), _of(_CLASHES), _of(_COUNT), _of(_COPY)
