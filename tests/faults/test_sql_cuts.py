@@ -274,6 +274,25 @@ def test_a_greenlet_that_waits_for_a_row_does_not_stop_the_hub(patched, postgres
     assert run_program(program, postgres.url, user, str(patched)) == ["64", "936", "True", "ok"]
 
 
+def test_greenlets_do_not_wait_long_for_their_turn_at_sqlite(tmp_path):
+    pytest.importorskip("gevent")
+    program = """
+        from gevent import monkey; monkey.patch_all()
+        import gevent, sys
+        from redislock import sql
+        client = sql.connect(sys.argv[1], lock_wait=20, timeout=30)
+        client.migrate()
+        client.init("alice", 1000)
+        def work():
+            return [client.withdraw_atomic("alice", 1) for _ in range(5)]
+        callers = [gevent.spawn(work) for _ in range(16)]
+        gevent.joinall(callers, raise_error=True)
+        print(sum(bool(each) for caller in callers for each in caller.value), client.balance("alice"))
+        client.close()
+    """
+    assert run_program(program, f"sqlite:///{tmp_path}/x.db") == ["80", "920"]
+
+
 def test_a_fork_leaves_the_parent_its_connections(postgres, user):
     program = """
         import os, sys

@@ -275,6 +275,7 @@ def test_reset_only_sets_the_balances(server, user):
         (["--strategy", "lua", "--plan", "/"], "Is a directory"),
         (["--strategy", "lua", "--timeout", "0"], "must be a number of seconds above 0"),
         (["--strategy", "lua", "--url", "http://x"], "the URL's scheme must be"),
+        (["--strategy", "atomic", "--url", "mysql://x/y"], "the URL's scheme must be"),
     ],
 )
 def test_bad_input_gets_one_sentence(arguments, why):

@@ -117,3 +117,18 @@ def test_faults(cli):
 def test_help(cli):
     assert "redislock stock set tee 10" in cli("stock", "set", "--help").stdout
     assert "redislock order tee" in cli("order", "--help").stdout
+
+
+def test_a_stock_in_a_database(tmp_path):
+    url = f"sqlite:///{tmp_path}/shop.db"
+
+    def run(*arguments):
+        return CliRunner().invoke(app, ["stock", *arguments, "--url", url])
+
+    missing = run("level", "tee")
+    assert (missing.exit_code, missing.stdout) == (REFUSED, "")
+    assert "there is no stock of tee" in missing.stderr
+    assert (run("set", "tee", "10").exit_code, run("level", "tee").stdout) == (OK, "10\n")
+    assert run("set", "tee", "3", "--if-missing", "--json").exit_code == OK
+    assert json.loads(run("level", "tee", "--json").stdout) == {"sku": "tee", "level": 10}
+    assert run("set", "tee", "-1").exit_code == USAGE

@@ -225,21 +225,21 @@ def test_sqlite_has_no_row_locks(client, user, strategy):
 
 
 @on_postgres
-def test_a_row_that_others_hold_is_busy(client, postgres, user):
+def test_a_row_that_others_hold_is_busy(connect, postgres, user):
     import psycopg
 
+    client = connect(lock_wait=0.05)
     client.init(user, 10)
     with psycopg.connect(postgres.url) as other:
         other.execute("SELECT 1 FROM accounts WHERE user_id = %s FOR UPDATE", [user])
-        for strategy in ["for_update", "atomic", "version", "serializable"]:
-            lock_wait = {"lock_wait": 0.05} if strategy == "for_update" else {}
-            with pytest.raises(redislock.TimeoutError, match="locked by others"):
-                client.withdraw_by(strategy, user, 1, timeout=0.7)
-            if lock_wait:
-                assert client.withdraw_by(strategy, user, 1, **lock_wait).status == "lock_busy"
+        for strategy in [*SAFE, "naive"]:
+            assert client.withdraw(strategy, user, 1).status == "lock_busy"
+        assert client.deposit(user, 1).status == "lock_busy"
+        with pytest.raises(redislock.TimeoutError, match="locked by others"):
+            client.withdraw("atomic", user, 1, lock_wait=5, timeout=0.8)
         assert client.balance(user) == 10  # readers do not wait
         other.rollback()
-    assert client.withdraw("for_update", user, 1, lock_wait=0.05).balance == 9
+    assert client.withdraw("for_update", user, 1).balance == 9
 
 
 def test_arguments_are_checked_before_anything_is_opened(kind):

@@ -184,6 +184,27 @@ def test_what_cannot_be_listed_gets_one_sentence(url, code, sentence):
     assert "Traceback" not in done.stderr
 
 
+def test_tables_of_another_version_are_refused(postgres):
+    # In a database of its own: others use this one.
+    import psycopg
+
+    with psycopg.connect(postgres.url, autocommit=True) as admin:
+        admin.execute("CREATE DATABASE another_version")
+    url = re.sub(r"/[^/?]*(\?|$)", r"/another_version\1", postgres.url, count=1) if False else None
+    url = _in_database(postgres.url, "another_version")
+    try:
+        with sql.connect(url) as client:
+            client.migrate()
+        with psycopg.connect(url, autocommit=True) as admin:
+            admin.execute("UPDATE redislock_schema SET version = 99")
+        done = locks("--url", url)
+        assert done.returncode != 0
+        assert "schema version 99" in " ".join(done.stderr.split())
+    finally:
+        with psycopg.connect(postgres.url, autocommit=True) as admin:
+            admin.execute("DROP DATABASE another_version WITH (FORCE)")
+
+
 def test_sqlite_has_no_transfer(tmp_path):
     with (
         sql.connect(f"sqlite:///{tmp_path}/x.db") as client,

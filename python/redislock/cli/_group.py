@@ -113,8 +113,13 @@ def explain(error: Exception, command: str | None) -> tuple[int, str] | None:
     return None
 
 
+_DATABASES: Final = ("postgresql://", "sqlite://")
+
+
 def with_way_out(fault: str) -> str:
     """Return what a client says of a fault of the connection, and what a reader can do about it."""
+    if any(each in fault for each in _DATABASES):
+        return f"{fault}; is the database there, and its URL right?" if "cannot" in fault else fault
     if "cannot connect" in fault or "cannot be found" in fault:
         return f"{fault}; name a server with --url or REDIS_CONN, or start one: redislock serve"
     if "not connected to" in fault or "does not speak" in fault:

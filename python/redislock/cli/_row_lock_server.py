@@ -36,8 +36,9 @@ class RowLockServer:
         except ImportError as error:
             wrong("--url", f"a database needs {error.name}: pip install 'redislock[sql]'")
         try:
-            with sql.connect(url) as client:
+            with sql.connect(url, timeout=seconds) as client:
                 self.url = client.url
+                client.balance("nobody")  # whoever reads looks at the version of the schema first
         except redislock.ConfigurationError as error:
             wrong("--url", str(error))
         self._locks = RowLocks(url, seconds)

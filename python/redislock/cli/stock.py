@@ -16,6 +16,7 @@ from redislock.cli._common import (
     Prefix,
     Timeout,
     Url,
+    duration,
     end_unless_ok,
     examples,
     in_words,
@@ -26,9 +27,11 @@ from redislock.cli._common import (
     wrong,
 )
 from redislock.cli._group import AmountCommand
+from redislock.scenarios.worlds import is_sql_url, require_sql
 
 if TYPE_CHECKING:
     import redislock
+    import redislock.sql
 
 LARGEST: Final = 10**15 - 1
 LONGEST: Final = 1024  # bytes of a name
@@ -60,9 +63,17 @@ def set_level(
     timeout: Timeout = DEFAULT_TIMEOUT,
     as_json: Json = False,
 ) -> None:
-    """Set how many are to be had; reservations, and what users have, are forgotten."""
+    """Set how many are to be had; reservations, and what users have, are forgotten.
+
+    In a database (`--url postgresql://...`, sqlite:///...) a stock is the account of that name.
+    """
     _check_name(sku, "SKU")
     number = whole_number(count, "N", 0, LARGEST)
+    if is_sql_url(url):
+        with _open_accounts(url, timeout) as database:
+            database.init(sku, number, if_missing=if_missing)
+            _print_level(sku, database.balance(sku), as_json=as_json)
+        return
     with open_client(url, prefix, timeout) as client:
         result = client.stock(sku).set(number, if_missing=if_missing)
     if as_json:
@@ -87,14 +98,32 @@ def level(
     Exit code 1 where there is no such stock.
     """
     _check_name(sku, "SKU")
+    if is_sql_url(url):
+        with _open_accounts(url, timeout) as database:
+            _print_level(sku, database.balance(sku), as_json=as_json)
+        return
     with open_client(url, prefix, timeout) as client:
         found = client.stock(sku).level()
+    _print_level(sku, found, as_json=as_json)
+
+
+def _print_level(sku: str, found: int | None, *, as_json: bool) -> None:
     if as_json:
         print_json({"sku": sku, "level": found})
     elif found is not None:
         typer.echo(str(found))
     if found is None:
         refuse(_no_stock(sku))
+
+
+def _open_accounts(url: str | None, timeout: str) -> redislock.sql.Client:
+    """The accounts of a database, with its tables."""
+    require_sql()
+    from redislock import sql
+
+    client = sql.connect(url or "", timeout=duration(timeout, "--timeout", positive=True))
+    client.migrate()
+    return client
 
 
 ORDER = examples(

@@ -60,6 +60,11 @@ def check_strategy(strategy: str, url: str | None) -> None:
 
 
 def _known_on(url: str) -> tuple[str, tuple[str, ...]]:
+    scheme = url.partition("://")[0] if "://" in url else ""
+    if scheme not in ("", "redis", "rediss", "unix", "memory", "postgresql", "postgres", "sqlite"):
+        raise ConfigurationError(
+            f"the URL's scheme must be redis, rediss, unix, memory, postgresql or sqlite, not {scheme!r}"
+        )
     if not is_sql_url(url):
         return "Redis", ON_REDIS
     return ("SQLite", _ON_SQLITE) if url.startswith("sqlite:") else ("PostgreSQL", ON_SQL)

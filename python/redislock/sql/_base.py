@@ -42,6 +42,7 @@ _CHECKED_AS: Final = {
     "serializable": "watch",
     "naive": "naive",
 }
+_OF_TIMEOUT: Final = 0.75  # after so much of it the server gives up waiting for a row, and says so in time
 _MOST_CONNECTIONS: Final = 10_000
 
 open_clients: weakref.WeakSet[BaseClient] = weakref.WeakSet()
@@ -117,7 +118,7 @@ class BaseClient:
         """Milliseconds for the server, which is to give up before this side; whether that is early."""
         wait = self._lock_wait if lock_wait is None else lock_wait
         lease = self._lock_lease if lock_lease is None else lock_lease
-        least = min(wait, 0.9 * timeout)
+        least = min(wait, _OF_TIMEOUT * timeout)
         return (max(1, int(least * 1000)), max(1, int(lease * 1000))), least < wait
 
     def _make(

@@ -21,7 +21,7 @@ from redislock._errors import ClosedError, ConnectionError, TimeoutError  # noqa
 from redislock.sql._faults import ExpiredError
 from redislock.sql._operation import ACQUIRE, Operation, perform
 from redislock.sql._postgres import READ, PostgresConnection
-from redislock.sql._sqlite import SqliteFile
+from redislock.sql._sqlite import SqliteFile, new_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -196,7 +196,7 @@ class ThreadPlace:
         self._keeper.abandon()
         self._room = self._make_room(self._backend.most)
         if isinstance(self._backend.where, SqliteFile):
-            self._backend.where.turn = threading.Lock()  # whoever held it does not exist here
+            self._backend.where.turn = new_turn()  # whoever held it does not exist here
 
     def _acquire(self, deadline: float) -> Any:
         if not self._room.acquire(timeout=max(0.0, deadline - time.monotonic())):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import sys
 import threading
 import time
 import urllib.parse
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from redislock.sql._statements import Statement, Step
     from redislock.sql._strategies import Rows
 
-__all__ = ["SqliteConnection", "SqliteFile", "parse_path"]
+__all__ = ["SqliteConnection", "SqliteFile", "new_turn", "parse_path"]
 
 _OLDEST: Final = (3, 35)  # UPDATE ... RETURNING
 
@@ -42,6 +43,14 @@ def parse_path(url: str) -> str:
     return path
 
 
+def new_turn() -> Any:
+    """A lock for threads, which whoever waits for it is: gevent's own are slow between threads."""
+    patches = sys.modules.get("gevent.monkey")
+    if patches is None:
+        return threading.Lock()
+    return patches.get_original("_thread", "allocate_lock")()
+
+
 class SqliteFile:
     """The file, and how a connection to it begins."""
 
@@ -49,7 +58,7 @@ class SqliteFile:
         if sqlite3.sqlite_version_info < _OLDEST:
             raise ConfigurationError(f"SQLite {sqlite3.sqlite_version} is too old; 3.35 or newer is needed")
         self.path = path
-        self.turn = threading.Lock()
+        self.turn = new_turn()
         self._lock_wait = lock_wait
         self._checked = False
 
