@@ -1,10 +1,13 @@
 #include "types/random.hpp"
 
+#include <pthread.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
+#include <cstring>
 #include <random>
 #include <system_error>
 
@@ -20,6 +23,40 @@ std::uint64_t splitmix(std::uint64_t& state) noexcept {
 }
 
 std::uint64_t rotate_left(std::uint64_t x, unsigned k) noexcept { return (x << k) | (x >> (64U - k)); }
+
+using token_bytes = std::array<unsigned char, 16>;
+
+std::atomic<std::uint32_t> forks = 0;
+
+// What the operating system gave to this thread and was not used yet: asking costs more than a lock of
+// memory:// may. A forked child asks anew, or it would draw what its parent draws.
+class entropy {
+public:
+    token_bytes draw() {
+        const auto now = forks.load(std::memory_order_relaxed);
+        if (used_ == bytes_.size() || drawn_in_ != now) refill(now);
+        token_bytes drawn;
+        std::memcpy(drawn.data(), &bytes_[used_], drawn.size());
+        std::memset(&bytes_[used_], 0, drawn.size());  // nobody finds in memory what was given out
+        used_ += drawn.size();
+        return drawn;
+    }
+
+private:
+    void refill(std::uint32_t now) {
+        [[maybe_unused]] static const int registered =
+            pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1, std::memory_order_relaxed); });
+        // Never fails for so few bytes; std::random_device asks the processor, at many times the price.
+        if (getentropy(bytes_.data(), bytes_.size()) != 0)
+            throw std::system_error(errno, std::generic_category());
+        used_ = 0;
+        drawn_in_ = now;
+    }
+
+    std::array<unsigned char, 256> bytes_{};  // the most that is given at once
+    std::size_t used_ = sizeof bytes_;
+    std::uint32_t drawn_in_ = 0;
+};
 
 }  // namespace
 
@@ -53,14 +90,12 @@ std::uint64_t random_seed() {
 
 std::string random_token() {
     static constexpr char hex[] = "0123456789abcdef";
-    std::array<unsigned char, 16> bytes{};
-    // Never fails for so few bytes; std::random_device asks the processor, at many times the price.
-    if (getentropy(bytes.data(), bytes.size()) != 0) throw std::system_error(errno, std::generic_category());
-    std::string token;
-    token.reserve(2 * bytes.size());
-    for (unsigned char byte : bytes) {
-        token.push_back(hex[byte >> 4U]);
-        token.push_back(hex[byte & 15U]);
+    thread_local entropy own;
+    std::string token(2 * sizeof(token_bytes), '0');
+    auto* to = token.data();
+    for (const unsigned char byte : own.draw()) {
+        *to++ = hex[byte >> 4U];
+        *to++ = hex[byte & 15U];
     }
     return token;
 }
