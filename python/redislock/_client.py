@@ -115,6 +115,7 @@ class Client(Coordinating, Locking, Stocking, BaseClient):
         super().__init__(url, **options)
         self._waiter = BlockingWaiter(self._options, waiter)
         self._run = self._waiter.run
+        self._makes_hubs = waiter == "gevent"
 
     def init(
         self,
@@ -242,6 +243,7 @@ class Client(Coordinating, Locking, Stocking, BaseClient):
 
     def close(self) -> None:
         """Closes the connections. What is under way ends with an error; later calls raise `ClosedError`."""
+        self._locks.close()
         self._waiter.close()
 
     def __enter__(self) -> Self:

@@ -115,6 +115,7 @@ void register_histogram(py::module_& m);
 void register_load(py::module_& m);
 void register_race(py::module_& m);
 void register_memory(py::module_& m);
+void register_hold(py::module_& m);
 void register_locks(py::module_& m);
 void register_stock(py::module_& m);
 void register_outbox(py::module_& m);

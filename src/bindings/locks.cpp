@@ -1,16 +1,19 @@
-// _core.Locks and _core.Hold: makes operations on locks. Checks every argument before an operation
-// exists.
+// _core.Locks: makes operations on locks. Checks every argument before an operation exists.
 #include <pybind11/stl.h>
 
+#include <atomic>
 #include <sstream>
 #include <utility>
 
 #include "bindings/bindings.hpp"
+#include "bindings/hold.hpp"
+#include "bindings/local_mutex.hpp"
 #include "bindings/without_gil.hpp"
 #include "locks/acquire.hpp"
 #include "locks/holding.hpp"
 #include "locks/identity.hpp"
 #include "locks/listing.hpp"
+#include "memory/local_mutexes.hpp"
 
 namespace redislock::bindings {
 namespace {
@@ -19,58 +22,10 @@ using namespace py::literals;
 
 using engine::context;
 using engine::task;
-using locks::hold;
 using locks::target;
 using locks::terms;
 
-using access_ptr = std::shared_ptr<locks::access>;
-
-// What Python holds of a lock that is held. Keeps the way to the keeper open, and with it the renewal.
-// Until it was `kept` nobody knows of it but whoever asked for it: if that one is interrupted before it
-// could note it down, it is given back with the object.
-class hold_object {
-public:
-    hold_object(std::shared_ptr<hold> which, access_ptr by, bool delivered)
-        : own(std::move(which)), keepers(std::move(by)), kept(!delivered) {}
-    hold_object(const hold_object& other) : own(other.own), keepers(other.keepers) {}
-    hold_object(hold_object&& other) noexcept
-        : own(std::move(other.own)),
-          keepers(std::move(other.keepers)),
-          kept(std::exchange(other.kept, true)),
-          made_in_(other.made_in_) {}
-    hold_object& operator=(const hold_object&) = delete;
-    hold_object& operator=(hold_object&&) = delete;
-    ~hold_object() {
-        if (!kept && made_in_ == locks::generation()) give_back();
-    }
-
-    void give_back() const {
-        if (!keepers || own->released()) return;
-        if (auto station = keepers->open()) (*station)->give_back(own);
-    }
-
-    std::shared_ptr<hold> own;
-    access_ptr keepers;
-    bool kept = true;
-
-private:
-    std::uint32_t made_in_ = locks::generation();
-};
-
-py::object seconds_left(const hold& which) {
-    if (which.released()) return py::float_(0.0);
-    const nanos deadline = which.deadline();
-    const nanos now = monotonic_now();
-    if (which.lost(now)) return py::float_(0.0);
-    if (deadline == never) return py::none();
-    return py::float_(static_cast<double>(deadline - now) / 1e9);
-}
-
-py::tuple names_of(const hold& which) {
-    py::tuple names(which.what.locks.size());
-    for (std::size_t i = 0; i < which.what.locks.size(); ++i) names[i] = py::bytes(which.what.locks[i].name);
-    return names;
-}
+using target_ptr = std::shared_ptr<const target>;
 
 // ---- operations: each owns what its coroutine refers to
 
@@ -91,7 +46,7 @@ py::tuple names_of(const hold& which) {
 
 class acquire_request final : public engine::operation_of<locks::verdict, request> {
 public:
-    acquire_request(access_ptr keepers, target what, terms rules, std::string token)
+    acquire_request(access_ptr keepers, target_ptr what, terms rules, std::string token)
         : operation_of(rules.round_trip),
           keepers_(std::move(keepers)),
           what_(std::move(what)),
@@ -116,7 +71,7 @@ private:
         return locks::acquire(with, *keepers_, what_, rules_, token_);
     }
     access_ptr keepers_;
-    target what_;
+    target_ptr what_;
     terms rules_;
     std::string token_;
 };
@@ -271,6 +226,12 @@ target to_target(const py::object& names, const py::object& kind, const py::obje
     return unwrap(target::make(all, to_kind(kind), static_cast<std::uint32_t>(most)));
 }
 
+bool is_true(const py::object& given) {
+    const int truth = PyObject_IsTrue(given.ptr());
+    if (truth < 0) throw py::error_already_set();
+    return truth != 0;
+}
+
 nanos to_lease(const py::object& given, const char* name) {
     const nanos lease = to_nanos(given, name, false);
     if (lease < millisecond) throw py::value_error(std::string(name) + " must be at least 0.001 seconds");
@@ -294,7 +255,10 @@ class locks_factory {
 public:
     explicit locks_factory(const address& where)
         : timeout_(where.settings.timeout),
-          keepers_(std::make_shared<locks::access>(server_key(where), make_factory(where))) {}
+          keepers_(std::make_shared<locks::access>(server_key(where), make_factory(where))),
+          client_name_(where.settings.client_name) {
+        if (where.memory) local_ = std::make_shared<memory::local_mutexes>(where.memory);
+    }
 
     request_ptr acquire(const py::object& names, const py::object& kind, const py::object& token,
                         const py::object& lease, const py::object& wait, const py::object& limit, bool fair,
@@ -319,8 +283,8 @@ public:
         if (!rules.stored_as.empty() && what.how != locks::kind::mutex)
             throw py::value_error(
                 "token is what a mutex stores: of permits, readers and writers it is made here");
-        return std::make_shared<acquire_request>(keepers_, std::move(what), std::move(rules),
-                                                 std::move(own_token));
+        return std::make_shared<acquire_request>(keepers_, std::make_shared<const target>(std::move(what)),
+                                                 std::move(rules), std::move(own_token));
     }
 
     request_ptr release(const hold_object& which, const py::object& timeout) const {
@@ -358,6 +322,18 @@ public:
         const nanos patience = seconds.is_none() ? never : to_nanos(seconds, "timeout", true);
         return std::make_shared<wait_lost_request>(which, patience);
     }
+    py::object local_mutex(const py::object& names, const py::object& timeout, const py::object& auto_renew,
+                           const py::object& max_hold) const {
+        if (!local_) return py::none();
+        terms rules;
+        if (is_true(timeout)) rules.lease = to_lease(timeout, "lease");
+        rules.renew = is_true(auto_renew);
+        if (rules.renew && !max_hold.is_none()) rules.max_hold = to_nanos(max_hold, "max_hold", false);
+        auto what = std::make_shared<const target>(to_target(names, py::str("m")));
+        return wrap({local_, keepers_, std::move(what), std::move(rules), client_name_, closed_, timeout,
+                     auto_renew, max_hold});
+    }
+    void close() const noexcept { closed_->store(true); }
 
 private:
     nanos timeout_of(const py::object& given) const {
@@ -366,18 +342,10 @@ private:
 
     nanos timeout_;
     access_ptr keepers_;
+    std::string client_name_;
+    std::shared_ptr<locks::local_server> local_;  // where the server is in this process
+    std::shared_ptr<std::atomic<bool>> closed_ = std::make_shared<std::atomic<bool>>(false);
 };
-
-std::optional<hold_object> next_lost(const py::object& seconds) {
-    const nanos patience = to_nanos(seconds, "seconds", true);
-    std::shared_ptr<hold> found;
-    {
-        const without_gil released;
-        found = locks::next_loss(patience);
-    }
-    if (!found) return std::nullopt;
-    return hold_object(std::move(found), nullptr, false);
-}
 
 void stop_keeper() {
     const without_gil released;
@@ -388,32 +356,7 @@ void stop_keeper() {
 
 void register_locks(py::module_& m) {
     const auto none = py::none();
-    py::class_<hold_object>(m, "Hold", py::is_final(), "A lock that is held.")
-        .def("__reduce__", &refuse_pickling)
-        .def("__eq__",
-             [](const hold_object& self, const py::object& other) -> py::object {
-                 if (!py::isinstance<hold_object>(other))
-                     return py::reinterpret_borrow<py::object>(Py_NotImplemented);
-                 return py::bool_(self.own == other.cast<const hold_object&>().own);
-             })
-        .def("__hash__", [](const hold_object& self) { return std::hash<const void*>{}(self.own.get()); })
-        .def_property_readonly("names", [](const hold_object& self) { return names_of(*self.own); })
-        .def_property_readonly(
-            "kind", [](const hold_object& self) { return std::string(locks::letter_of(self.own->what.how)); })
-        .def_property_readonly("token", [](const hold_object& self) { return py::bytes(self.own->token); })
-        .def_property_readonly("fence", [](const hold_object& self) { return self.own->fences.front(); })
-        .def_property_readonly(
-            "fences", [](const hold_object& self) -> py::tuple { return py::cast(self.own->fences); })
-        .def_property_readonly("remaining",
-                               [](const hold_object& self) -> py::typing::Optional<py::float_> {
-                                   return seconds_left(*self.own);
-                               })
-        .def_property_readonly("lost",
-                               [](const hold_object& self) { return self.own->lost(monotonic_now()); })
-        .def_property_readonly("released", [](const hold_object& self) { return self.own->released(); })
-        .def_readwrite("kept", &hold_object::kept, "Until then it is given back with this object.")
-        .def("give_back", &hold_object::give_back,
-             "Releases it without waiting for an answer: nobody came for it.");
+    m.attr("LocalMutex") = local_mutex_type();
     py::class_<locks_factory>(m, "Locks", py::is_final(), "Makes operations on locks; does no I/O.")
         .def("__reduce__", &refuse_pickling)
         .def(py::init<const address&>(), py::arg("options"))
@@ -428,6 +371,10 @@ void register_locks(py::module_& m) {
              py::arg("seconds"), py::arg("add"), py::arg("timeout") = none)
         .def("extend_hold", &locks_factory::extend_hold, py::arg("hold"), py::arg("seconds"), py::arg("add"),
              py::arg("timeout") = none)
+        .def("local_mutex", &locks_factory::local_mutex, py::arg("names"), py::arg("timeout"),
+             py::arg("auto_renew"), py::arg("max_hold"),
+             "For a server that is not within this process, None.")
+        .def("close", &locks_factory::close, "Nothing is taken or given back at once any more.")
         .def("holder", &locks_factory::holder, py::arg("name"), py::arg("timeout") = none)
         .def("list", &locks_factory::list, py::arg("names") = none, py::arg("timeout") = none)
         .def("wait_lost", &locks_factory::wait_lost, py::arg("hold"), py::arg("seconds"));
@@ -437,7 +384,6 @@ void register_locks(py::module_& m) {
             return py::bytes(locks::make_token(who, client_name));
         },
         py::arg("who"), py::arg("client_name") = "", "A token that names its owner, before 128 random bits.");
-    m.def("next_lost", &next_lost, py::arg("seconds"), "The next watched hold that was lost, or None.");
     m.def("stop_keeper", &stop_keeper, "Ends the native thread of locks; none can be waited for afterwards.");
 }
 

@@ -75,16 +75,17 @@ private:
 // One attempt to get a lock, from the first request until it is held or given up.
 class attempt {
 public:
-    attempt(engine::context& with, access& keepers, const target& what, const terms& rules,
-            const std::string& token)
+    attempt(engine::context& with, access& keepers, const std::shared_ptr<const target>& what,
+            const terms& rules, const std::string& token)
         : with_(with),
           keepers_(keepers),
-          what_(what),
+          shared_what_(what),
+          what_(*what),
           rules_(rules),
           token_(token),
           lease_(std::to_string(rules.lease / millisecond)),
-          limit_(std::to_string(what.limit)),
-          guard_(with, what, token) {}
+          limit_(std::to_string(what_.limit)),
+          guard_(with, what_, token) {}
 
     engine::task<result<verdict>> run();
 
@@ -104,6 +105,7 @@ private:
 
     engine::context& with_;
     access& keepers_;
+    const std::shared_ptr<const target>& shared_what_;
     const target& what_;
     const terms& rules_;
     const std::string& token_;
@@ -342,7 +344,7 @@ result<verdict> attempt::keep() {
     const bool handed = state_ == state::handed;
     const nanos deadline = handed ? handed_until_ : deadline_of(asked_at_, rules_.lease);
     const auto& token = rules_.stored_as.empty() ? token_ : rules_.stored_as;
-    verdict_.held = std::make_shared<hold>(what_, token, to_fences(fences_), deadline, rules_.lease);
+    verdict_.held = std::make_shared<hold>(shared_what_, token, to_fences(fences_), deadline, rules_.lease);
     verdict_.held->announced = rules_.announce;
     const bool renewing = rules_.renew && rules_.lease != no_lease;
     if (!handed && !renewing && (rules_.lease == no_lease || !rules_.announce)) return std::move(verdict_);
@@ -359,8 +361,9 @@ result<verdict> attempt::keep() {
 
 }  // namespace
 
-engine::task<result<verdict>> acquire(engine::context& with, access& keepers, const target& what,
-                                      const terms& rules, const std::string& token) {
+engine::task<result<verdict>> acquire(engine::context& with, access& keepers,
+                                      const std::shared_ptr<const target>& what, const terms& rules,
+                                      const std::string& token) {
     attempt own(with, keepers, what, rules, token);
     auto ended = co_await own.run();
     co_return ended;

@@ -44,7 +44,8 @@ struct verdict {
     std::vector<party> cycle;
 };
 
-engine::task<result<verdict>> acquire(engine::context& with, access& keepers, const target& what,
-                                      const terms& rules, const std::string& token);
+engine::task<result<verdict>> acquire(engine::context& with, access& keepers,
+                                      const std::shared_ptr<const target>& what, const terms& rules,
+                                      const std::string& token);
 
 }  // namespace redislock::locks

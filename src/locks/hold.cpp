@@ -16,9 +16,9 @@ nanos deadline_of(nanos asked_at, nanos lease) noexcept {
     return asked_at + std::max<nanos>(lease - drift, 0);
 }
 
-hold::hold(target own, std::string own_token, std::vector<std::int64_t> own_fences, nanos deadline,
-           nanos lease)
-    : what(std::move(own)),
+hold::hold(std::shared_ptr<const target> own, std::string own_token, std::vector<std::int64_t> own_fences,
+           nanos deadline, nanos lease)
+    : shared_what(std::move(own)),
       token(std::move(own_token)),
       fences(std::move(own_fences)),
       deadline_(deadline),

@@ -21,12 +21,13 @@ inline constexpr nanos no_lease = 0;
 class hold {
 public:
     /// `deadline`: of the lease that it has now; `lease`: what it is renewed for, or is to have once claimed.
-    hold(target own, std::string own_token, std::vector<std::int64_t> own_fences, nanos deadline,
-         nanos lease);
+    hold(std::shared_ptr<const target> own, std::string own_token, std::vector<std::int64_t> own_fences,
+         nanos deadline, nanos lease);
     hold(const hold&) = delete;
     hold& operator=(const hold&) = delete;
 
-    const target what;
+    const std::shared_ptr<const target> shared_what;  ///< with whoever takes it time and again
+    const target& what = *shared_what;
     const std::string token;
     const std::vector<std::int64_t> fences;  ///< in the order of what.locks
 

@@ -68,7 +68,10 @@ std::string wake_channel() { return "redislock:wake:" + own().nonce; }
 std::string waits_key() { return "redislock:waits:" + own().process; }
 
 std::string make_token(std::string_view who, std::string_view client_name) {
-    std::string token = own().process + ":" + safe(who) + "/" + random_token();
+    const auto& process = own().process;
+    std::string token;
+    token.reserve(process.size() + who.size() + client_name.size() + 36);
+    token.append(process).append(":").append(safe(who)).append("/").append(random_token());
     if (!client_name.empty()) token += "/" + safe(client_name);
     return token;
 }

@@ -223,6 +223,15 @@ bool station::drop(const hold& which, const std::shared_ptr<engine::signal>& who
     return false;
 }
 
+bool station::drop_idle(const hold& which) {
+    const std::scoped_lock lock(mutex_);
+    const auto found = charges_.find(&which);
+    if (found == charges_.end()) return true;
+    if (found->second.under_way) return false;
+    end_charge(&which);
+    return true;
+}
+
 void station::give_back(std::shared_ptr<hold> which) {
     if (!which->release()) return;
     {

@@ -47,6 +47,8 @@ public:
     bool settle(const hold& which, const std::shared_ptr<engine::signal>& who);
     /// No renewal begins after this. True where one is on its way: `who` gets a word when it has ended.
     bool drop(const hold& which, const std::shared_ptr<engine::signal>& who);
+    /// No renewal begins after this. False where one is on its way, and nothing was done.
+    bool drop_idle(const hold& which);
     /// Releases what nobody came for.
     void give_back(std::shared_ptr<hold> which);
     /// Another lease begins; the next renewal goes by it.

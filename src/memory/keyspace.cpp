@@ -40,10 +40,12 @@ void keyspace::set(std::string_view key, std::string_view text, nanos expires_at
 }
 
 bool keyspace::erase(std::string_view key) {
-    if (find(key) == nullptr) return false;
-    entries_.erase(entries_.find(key));
+    const auto found = entries_.find(key);
+    if (found == entries_.end()) return false;
+    const bool was_there = !expired(found->second);
+    entries_.erase(found);
     touch(key);
-    return true;
+    return was_there;
 }
 
 void keyspace::clear() {

@@ -54,6 +54,11 @@ private:
 class turn {
 public:
     explicit turn(server& which) : lock_(which.mutex_), state_(which.state_) { state_.clock.thaw(); }
+    /// Not `owned` where somebody else has the server just now.
+    turn(server& which, std::try_to_lock_t at_once) : lock_(which.mutex_, at_once), state_(which.state_) {
+        if (owned()) state_.clock.thaw();
+    }
+    bool owned() const noexcept { return lock_.owns_lock(); }
 
     /// Runs all commands in `bytes` and appends their replies. The session is one of this server's.
     void execute(session& by, std::string_view bytes, std::vector<wire::reply>& replies);
@@ -63,8 +68,11 @@ public:
     void unsubscribe(std::string_view channel, inbox& where) noexcept;
     inbox::contents take(inbox& from) noexcept { return from.take(); }
 
+    keyspace& keys() noexcept { return state_.keys; }
+    frozen_clock& clock() noexcept { return state_.clock; }
+
 private:
-    std::scoped_lock<std::mutex> lock_;
+    std::unique_lock<std::mutex> lock_;
     state& state_;
 };
 

@@ -9,8 +9,8 @@ namespace redislock::locks {
 namespace {
 
 std::shared_ptr<hold> make_hold(nanos asked_at, nanos lease) {
-    return std::make_shared<hold>(*target::make({"x"}, kind::mutex), "token", std::vector<std::int64_t>{7},
-                                  deadline_of(asked_at, lease), lease);
+    return std::make_shared<hold>(std::make_shared<const target>(*target::make({"x"}, kind::mutex)), "token",
+                                  std::vector<std::int64_t>{7}, deadline_of(asked_at, lease), lease);
 }
 
 TEST(hold, ends_for_its_owner_before_it_can_end_on_the_server) {

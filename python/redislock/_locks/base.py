@@ -127,6 +127,7 @@ class BaseLock:
         "_names",
         "_owner",
         "_run",
+        "_shortcut",
         "_states",
         "auto_renew",
         "blocking",
@@ -195,6 +196,7 @@ class BaseLock:
         self._run = cls._runner_for(redis, client)
         self._locks: Locks = client._locks  # noqa: SLF001  # clients and locks are one package
         self._names = self._all_names()
+        self._shortcut: Any = None  # made with the first need of it
         self._owner = cls._owner_of_caller if thread_local else everybody
         self._states = self._shared_states() if reentrant else States()
 
@@ -210,7 +212,8 @@ class BaseLock:
     # ---- what is held
 
     def _state(self) -> State:
-        return self._states.of(self._owner())
+        owner = self._owner()
+        return self._states.get(owner.key) or self._states.of(owner)
 
     def _certain_hold(self) -> Hold | None:
         state = self._state()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from redislock._core import Hold, Operation
+    from redislock._core import Hold, LocalMutex, Operation
     from redislock._locks.scope import Owner
 
 __all__ = ["HeldLock", "Lock", "sleep_here"]
@@ -65,9 +65,14 @@ class Lock(BaseLock):
     )
     _polls: ClassVar[bool] = False
 
+    _hooked: ClassVar[bool] = False  # whether a hook of taking or giving back is a subclass's
+    _releases: ClassVar[bool] = False  # whether `release` is
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._polls = cls.do_acquire is not Lock.do_acquire
+        cls._releases = cls.release is not Lock.release
+        cls._hooked = cls._polls or cls.do_release is not Lock.do_release
 
     # ---- taking it
 
@@ -83,19 +88,46 @@ class Lock(BaseLock):
         Arguments that are not given are those of the constructor. `token` is what the server stores.
         Raises `DeadlockError` where waiting would never end.
         """
-        state = self._state()
+        owner = self._owner()
+        state = self._states.get(owner.key) or self._states.of(owner)
+        shortcut = self._shortcut
+        if shortcut is None:
+            shortcut = self._shortcut = self._make_shortcut()
+        if (
+            shortcut is not False
+            and token is None
+            and state.token is None
+            and shortcut.take(
+                state,
+                owner.who,
+                self.timeout,
+                self.auto_renew,
+                self.max_hold,
+                self.on_lost,
+                self.blocking_timeout,
+                blocking_timeout,
+            )
+        ):
+            return True
         self._take_anew(state)
         if self.reentrant and state.token is not None:
             return self._again(state)
         given = token is not None
-        own = self._encode(token) if given else self._token()
         wait = wait_of(
             self.blocking if blocking is None else blocking,
             self.blocking_timeout if blocking_timeout is None else blocking_timeout,
         )
+        own = self._encode(token) if given else self._token()
         if self._polls:
             return self._poll(own, self.sleep if sleep is None else sleep, wait)
         return self._take(state, own, wait, given)
+
+    def _make_shortcut(self) -> LocalMutex | Literal[False]:
+        # What takes and gives back at once what nobody else wants, where the server is in this process.
+        if self._hooked or self._kind != "m" or len(self._names) > 1 or self._client._makes_hubs:  # noqa: SLF001
+            return False
+        made = self._locks.local_mutex(self._names, self.timeout, self.auto_renew, self.max_hold)
+        return False if made is None else made
 
     def _take(self, state: State, token: bytes, wait: float | None, given: bool) -> bool:
         try:
@@ -131,12 +163,18 @@ class Lock(BaseLock):
 
     def release(self) -> None:
         """Gives the lock back. `LockError` where it is not held, `LockNotOwnedError` where it was lost."""
-        state = self._state()
+        # A method may have been replaced in the instance.
+        self._release_of(self._state(), not self.__dict__)
+
+    def _release_of(self, state: State, at_once: bool) -> None:
         token = state.token
         if token is None:
             raise self._not_held()
         if state.depth:
             state.depth -= 1
+            return
+        shortcut = self._shortcut
+        if shortcut and at_once and not state.doubtful and shortcut.give_back(state, token):
             return
         # Forgotten only once the server has answered, so that who got no answer can try again.
         until = self._until(state) if state.doubtful else 0.0
@@ -221,7 +259,10 @@ class Lock(BaseLock):
         state = self._state()
         token = state.token
         try:
-            self.release()
+            if self._releases or self.__dict__:
+                self.release()
+            else:  # the same, and need not ask once more who calls
+                self._release_of(state, True)
         except LockError:
             if self.raise_on_release_error:
                 raise

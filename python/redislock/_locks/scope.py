@@ -58,7 +58,10 @@ def owner_here() -> Owner:
         if greenlet.parent is None:  # the thread's own, which may have come here before there was a hub
             return _owner_of_thread()
         return _greenlets.get(greenlet) or _greenlets.setdefault(greenlet, Owner("g"))
-    return _owner_of_thread()
+    try:  # as below, without another call
+        return _threads.owner  # type: ignore[no-any-return]
+    except AttributeError:
+        return _owner_of_thread()
 
 
 def _owner_of_thread() -> Owner:
