@@ -74,8 +74,6 @@ bool called_by_thread() {
     return !is_something(PyObject_CallNoArgs(find));
 }
 
-bool may_be_used(const local_mutex& which) { return !which.closed->load() && called_by_thread(); }
-
 std::string make_token(const local_mutex& which, PyObject* who) {
     Py_ssize_t size = 0;
     const char* text = PyUnicode_AsUTF8AndSize(who, &size);
@@ -104,7 +102,7 @@ bool reuse([[maybe_unused]] const local_mutex& which, [[maybe_unused]] PyObject*
 bool take(const local_mutex& which, PyObject* state, PyObject* who) {
     static PyObject* const hold_name = interned("hold");
     static PyObject* const token_name = interned("token");
-    if (!may_be_used(which)) return false;
+    if (which.closed->load() || !called_by_thread()) return false;
     auto held =
         locks::take_at_once(*which.server, *which.keepers, which.what, which.rules, make_token(which, who));
     if (!held) return false;
@@ -127,7 +125,7 @@ bool give_back(const local_mutex& which, PyObject* state, PyObject* token) {
     static PyObject* const hold_name = interned("hold");
     static PyObject* const token_name = interned("token");
     static PyObject* const watch_name = interned("watch");
-    if (PyBytes_Check(token) == 0 || !may_be_used(which)) return false;
+    if (PyBytes_Check(token) == 0 || which.closed->load()) return false;
     const auto given = attribute(state, hold_name);
     const auto* found = find_hold(given);
     if (found == nullptr) return false;

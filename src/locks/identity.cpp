@@ -3,7 +3,6 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <memory>
 
 #include "types/random.hpp"
@@ -18,12 +17,11 @@ struct identity {
     std::string nonce;
 };
 
-std::string safe(std::string_view text) {
-    std::string out(text.substr(0, longest_part));
-    std::replace_if(
-        out.begin(), out.end(), [](unsigned char c) { return c <= ' ' || c >= 127 || c == ':' || c == '/'; },
-        '_');
-    return out;
+void append_safe(std::string& to, std::string_view text) {
+    for (const char each : text.substr(0, longest_part)) {
+        const auto c = static_cast<unsigned char>(each);
+        to.push_back(c <= ' ' || c >= 127 || c == ':' || c == '/' ? '_' : each);
+    }
 }
 
 identity fresh() {
@@ -31,7 +29,8 @@ identity fresh() {
     if (gethostname(host, sizeof host - 1) != 0 || host[0] == '\0') host[0] = '?';
     identity own;
     own.nonce = random_token().substr(0, 16);
-    own.process = safe(host) + ":" + std::to_string(getpid()) + ":" + own.nonce;
+    append_safe(own.process, host);
+    own.process += ":" + std::to_string(getpid()) + ":" + own.nonce;
     return own;
 }
 
@@ -71,8 +70,14 @@ std::string make_token(std::string_view who, std::string_view client_name) {
     const auto& process = own().process;
     std::string token;
     token.reserve(process.size() + who.size() + client_name.size() + 36);
-    token.append(process).append(":").append(safe(who)).append("/").append(random_token());
-    if (!client_name.empty()) token += "/" + safe(client_name);
+    token.append(process).push_back(':');
+    append_safe(token, who);
+    token.push_back('/');
+    append_random_token(token);
+    if (!client_name.empty()) {
+        token.push_back('/');
+        append_safe(token, client_name);
+    }
     return token;
 }
 

@@ -88,15 +88,21 @@ std::uint64_t random_seed() {
     return (static_cast<std::uint64_t>(device()) << 32U) | device();
 }
 
-std::string random_token() {
+void append_random_token(std::string& to) {
     static constexpr char hex[] = "0123456789abcdef";
     thread_local entropy own;
-    std::string token(2 * sizeof(token_bytes), '0');
-    auto* to = token.data();
+    std::array<char, 2 * sizeof(token_bytes)> digits{};
+    auto* at = digits.data();
     for (const unsigned char byte : own.draw()) {
-        *to++ = hex[byte >> 4U];
-        *to++ = hex[byte & 15U];
+        *at++ = hex[byte >> 4U];
+        *at++ = hex[byte & 15U];
     }
+    to.append(digits.data(), digits.size());
+}
+
+std::string random_token() {
+    std::string token;
+    append_random_token(token);
     return token;
 }
 

@@ -24,6 +24,8 @@ private:
 
 /// 128 bits from the operating system as 32 hexadecimal digits: unguessable, never repeated.
 std::string random_token();
+/// The same, behind what is there.
+void append_random_token(std::string& to);
 
 /// A seed from the operating system.
 std::uint64_t random_seed();

@@ -475,3 +475,20 @@ def test_the_plan_of_the_page(plan_file):
     page = Path(__file__).parents[2] / "docs" / "scenarios.md"
     (text,) = re.findall(r"^```toml\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     assert [each.end for each in read_plan(plan_file(text)).users] == [2000]
+
+
+def test_a_long_run_shows_how_far_it_has_got(tmp_path, server, user, monkeypatch):
+    monkeypatch.setenv("KEY_PREFIX", user)
+    plan = tmp_path / "plan.toml"
+    plan.write_text("""
+[[user]]
+name = "1"
+start = 1000000
+deposits = [{ count = 100000, amount = 1 }]
+""")
+    ended = CliRunner().invoke(
+        app, ["bank", "--strategy", "lock", "--url", server.url, "--plan", str(plan), "--timeout", "2"]
+    )
+    assert re.search(r"^[\d,]+ of 100,000 operations, [\d,]+ a second$", ended.stdout, re.MULTILINE), (
+        ended.output
+    )

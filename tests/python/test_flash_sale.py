@@ -118,6 +118,13 @@ def test_an_order_that_was_taken_is_lost_where_its_replica_dies_inside_the_lock(
     assert report.verdict() == "LOST: 1 left the stock and are in no order"
 
 
+def test_the_first_of_several_replicas_dies_every_time(server, database):
+    sale = Sale("lock", mode="inside-lock", database=database, crash_at=3)
+    report = flash_sale.run(sale, server.url)
+    assert [each.died for each in report.replicas] == [True, False, False]
+    assert (bool(report), report.lost) == (False, 1)
+
+
 def test_no_order_is_lost_where_its_replica_dies_with_the_outbox(server, database):
     sale = Sale("lock", database=database, crash_at=2, replicas=1, orders=15)
     report = flash_sale.run(sale, server.url)

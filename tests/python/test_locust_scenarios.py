@@ -17,13 +17,13 @@ LOCUST = Path(__file__).parents[2] / "locust"
 
 @pytest.fixture
 def play(server, user):
-    def play(*arguments, seconds=60, users=32, locustfile="bank.py"):
+    def play(*arguments, seconds=60, users=32, locustfile="bank.py", url=server.url):
         return subprocess.run(
             [
                 *(sys.executable, "-m", "locust", "-f", str(LOCUST / locustfile), "--headless"),
                 *("-u", str(users), "-r", str(users), "-t", f"{seconds}s", *arguments),
             ],
-            env={**os.environ, "REDIS_CONN": server.url, "KEY_PREFIX": user, "MAX_RETRIES": ""},
+            env={**os.environ, "REDIS_CONN": url, "KEY_PREFIX": user, "MAX_RETRIES": ""},
             capture_output=True,
             text=True,
             timeout=100,
@@ -122,3 +122,11 @@ def test_a_wrong_number_gets_one_sentence(play):
     assert done.stderr.splitlines()[-1].startswith(
         "redislock: --orders (ORDERS) must be a whole number from 1"
     )
+
+
+@pytest.mark.parametrize("locustfile", ["bank.py", "flash_sale.py"])
+def test_a_server_that_is_not_there_ends_the_run(play, locustfile):
+    done = play("--strategy", "lua", locustfile=locustfile, users=4, url="redis://127.0.0.1:1")
+    assert done.returncode != 0
+    assert "cannot begin: cannot connect to 127.0.0.1:1" in done.stderr
+    assert "Uncaught exception in event handler" not in done.stderr

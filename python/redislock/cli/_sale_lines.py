@@ -1,4 +1,4 @@
-"""How a flash sale is told while it lasts: a line for each order, or for a bigger one a bar."""
+"""How a scenario is told while it lasts: a line for each order, or for a bigger run a bar."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ def tell_sold(replica: str, sold: Sold) -> None:
 
 
 @contextlib.contextmanager
-def watch(orders: int, *, err: bool) -> Iterator[Callable[[Progress], None]]:
-    """Show how far a sale has got: a bar in a terminal, else a line each second."""
+def watch(count: int, what: str, *, err: bool) -> Iterator[Callable[[Progress], None]]:
+    """Show how far a run of so many orders, or whatever it is, has got: a bar in a terminal, else lines."""
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bars
 
     console = Console(stderr=err, highlight=False, markup=False, soft_wrap=True)
     if not console.is_terminal:
-        yield _Lines(orders, err=err).tell
+        yield _Lines(count, what, err=err).tell
         return
     with Bars(BarColumn(), TextColumn("{task.fields[told]}"), console=console, transient=True) as bars:
-        task = bars.add_task("", total=orders, told="")
+        task = bars.add_task("", total=count, told="")
 
         def draw(seen: Progress) -> None:
-            bars.update(task, completed=seen.done, told=_told(seen, orders))
+            bars.update(task, completed=seen.done, told=_told(seen, count, what))
 
         yield draw
 
@@ -63,8 +63,9 @@ def watch(orders: int, *, err: bool) -> Iterator[Callable[[Progress], None]]:
 class _Lines:
     """A line each second, and one where the database goes or comes back."""
 
-    def __init__(self, orders: int, *, err: bool) -> None:
-        self._orders = orders
+    def __init__(self, count: int, what: str, *, err: bool) -> None:
+        self._count = count
+        self._what = what
         self._err = err
         self._next = time.monotonic() + _EVERY
         self._trouble = ""
@@ -74,12 +75,12 @@ class _Lines:
         if bool(seen.trouble) == bool(self._trouble) and now < self._next:
             return
         self._trouble, self._next = seen.trouble, now + _EVERY
-        typer.echo(_told(seen, self._orders), err=self._err)
+        typer.echo(_told(seen, self._count, self._what), err=self._err)
 
 
-def _told(seen: Progress, orders: int) -> str:
+def _told(seen: Progress, count: int, what: str) -> str:
     rate = seen.done / seen.elapsed if seen.elapsed > 0 else 0.0
-    words = f"{seen.done:,} of {orders:,} orders, {rate:,.0f} a second"
+    words = f"{seen.done:,} of {count:,} {what}, {rate:,.0f} a second"
     if seen.level is not None:
         words += f", {seen.level:,} left"
     if seen.backlog is not None:

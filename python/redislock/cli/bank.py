@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -17,11 +17,13 @@ from redislock.cli._target import Url, open_target
 from redislock.scenarios.worlds import check_strategy, is_sql, named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from redislock.cli._target import Target
     from redislock.scenarios.bank_report import BankReport
     from redislock.scenarios.plan import Plan
+
+_FEW: Final = 5000  # operations that are over before a bar is seen
 
 
 def register(app: typer.Typer) -> None:
@@ -98,13 +100,15 @@ def bank(
             typer.echo(target.line)
             typer.echo(f"bank by {name}: {plan} at once")
         try:
-            report = scenario.run(
-                target.url,
-                strategy=name,
-                plan=plan,
-                on_repeat=_tell_repeat,
-                **options,
-            )
+            with _watched(plan, json=json) as on_progress:
+                report = scenario.run(
+                    target.url,
+                    strategy=name,
+                    plan=plan,
+                    on_repeat=_tell_repeat,
+                    on_progress=on_progress,
+                    **options,
+                )
         except redislock.Error as fault:
             seen: BankReport | None = getattr(fault, "report", None)
             if seen is not None:
@@ -115,6 +119,19 @@ def bank(
         raise typer.Exit(INTERRUPTED)
     if not report:
         raise typer.Exit(REFUSED)
+
+
+@contextlib.contextmanager
+def _watched(plan: Plan, *, json: bool) -> Iterator[Callable[[int, float], None] | None]:
+    """Show how far a long run has got."""
+    if plan.count <= _FEW:
+        yield None
+        return
+    from redislock.cli._sale_lines import watch
+    from redislock.scenarios.flash_sale import Progress
+
+    with watch(plan.count, "operations", err=json) as draw:
+        yield lambda done, elapsed: draw(Progress(done, done, elapsed, None, None, ""))
 
 
 @contextlib.contextmanager

@@ -156,7 +156,7 @@ def flash_sale(
         "mode": mode,
         "backlog": None if backlog is None else whole_number(backlog, "--backlog", 1, _MOST_STOCK),
         "at_once": whole_number(concurrency, "--concurrency", 1, 1000),
-        "crash_at": 0 if crash is None else whole_number(crash, "--crash", 1, _MOST_ORDERS),
+        "crash_at": 0 if crash is None else _crash_at(crash, stock, replicas, count),
         "timeout": seconds(timeout, "--timeout", positive=True),
         "tells": count <= _FEW,
     }
@@ -225,7 +225,7 @@ def _run(
         if not json:
             _introduce(sale, places)
         with contextlib.ExitStack() as stack:
-            on_progress = None if sale.tells else stack.enter_context(watch(sale.orders, err=json))
+            on_progress = None if sale.tells else stack.enter_context(watch(sale.orders, "orders", err=json))
             report = scenario.run(
                 sale,
                 places.url,
@@ -235,6 +235,14 @@ def _run(
             )
         _show(report, places, json=json)
     _end(report)
+
+
+def _crash_at(crash: str, stock: str, replicas: str, orders: int) -> int:
+    """At which of its pieces the first replica dies: one that it gets."""
+    parts = max(1, int(replicas)) if replicas.isdecimal() else 1
+    mine = -(-orders // parts)
+    most = min(mine, int(stock)) if stock.isdecimal() else mine
+    return whole_number(crash, "--crash", 1, max(1, most))
 
 
 def _introduce(sale: Sale, places: Places) -> None:
@@ -292,7 +300,7 @@ def _join(
     if not json:
         typer.echo(f"replica {name} by {sale.strategy}: {sale.orders} orders at once")
     with contextlib.ExitStack() as stack:
-        on_progress = None if sale.tells else stack.enter_context(watch(sale.orders, err=json))
+        on_progress = None if sale.tells else stack.enter_context(watch(sale.orders, "orders", err=json))
 
         def told(sold: Sold) -> None:
             if not json:

@@ -11,11 +11,13 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
+import gevent
 import gevent.event
 from locust.exception import StopUser
 from locust.runners import WorkerRunner
 from locust.stats import console_logger
 
+from redislock._errors import Error
 from redislock.locust.run import run_of
 from redislock.locust.user import RedisLockUser
 
@@ -169,14 +171,25 @@ def listen(course: Course) -> None:
     """Have it take part in the runs of this process."""
     runner, events = course.environment.runner, course.environment.events
 
+    broken = False
+
     def begin(**_: object) -> None:
-        course.begin()
+        nonlocal broken
+        broken = False
+        try:
+            course.begin()
+        except Error as error:  # Locust itself would note it down, and go on with nothing to do
+            broken = True
+            console_logger.error("%s cannot begin: %s", course.name, error)
+            course.environment.process_exit_code = 1
+            if runner is not None:
+                gevent.spawn(runner.quit if course.environment.web_ui is None else runner.stop)
 
     def go(**_: object) -> None:
         course.go()
 
     def close(**_: object) -> None:
-        if not isinstance(runner, WorkerRunner):
+        if not broken and not isinstance(runner, WorkerRunner):
             course.close()
 
     hooks: list[tuple[Any, Callable[..., None]]] = [

@@ -33,6 +33,7 @@ MOST_RUNS: Final = 5
 
 _AT_ONCE: Final = 1000
 _CONNECTIONS: Final = 32  # to a SQL database, where each one is a process; opened all at once
+_TELL_EVERY: Final = 0.2  # seconds
 _GRACE: Final = 1.0  # seconds for what is under way at Ctrl-C
 _MOST_RETRIES: Final = 1_000_000
 # Definitely not applied, because somebody else was quicker.
@@ -67,6 +68,11 @@ class Tally:
         self._inside: set[int] = set()
         self._noted: list[tuple[Operation, str]] = []  # appending is atomic
         self._raised: list[Exception] = []
+
+    @property
+    def done(self) -> int:
+        """How many operations were answered, and are not to be repeated."""
+        return self._planned - len(self._left) - len(self._inside)
 
     def begin(self, index: int) -> Operation | None:
         """Take what is next; None where nothing is to be begun any more."""
@@ -201,15 +207,17 @@ def run(
     plan: Plan = BUILT_IN,
     timeout: float = 30.0,
     on_repeat: Callable[[BankReport], object] | None = None,
+    on_progress: Callable[[int, float], object] | None = None,
     **options: Any,
 ) -> BankReport:
     """Set the accounts to what the plan says, and play it; again where nothing raced.
 
     `url` names a Redis server or a SQL database, whose tables are made where there are none. `timeout` is
     that of all operations of a run. Further options are those of the client. `on_repeat`
-    is given the report of each run in which nothing raced, but the last. The accounts are left as
-    they are at the end. A fault of the server is raised with the report of what had happened as its
-    attribute ``report``; Ctrl-C ends the run early, and the report says so.
+    is given the report of each run in which nothing raced, but the last; `on_progress`, now and then, how
+    many operations were answered and in how many seconds. The accounts are left as they are at the end.
+    A fault of the server is raised with the report of what had happened as its attribute ``report``;
+    Ctrl-C ends the run early, and the report says so.
     """
     check_strategy(strategy, url)
     settings = {"max_retries": _MOST_RETRIES, "lock_wait": timeout, "timeout": timeout, **options}
@@ -217,12 +225,12 @@ def run(
     async def rounds() -> BankReport:
         async with _connect(url, strategy, settings) as bank:
             for number in range(1, MOST_RUNS):
-                report = await _one(bank, plan, strategy, timeout, number)
+                report = await _one(bank, plan, strategy, timeout, number, on_progress)
                 if report.raced or report.interrupted or not report.right:
                     return report
                 if on_repeat is not None:
                     on_repeat(report)
-            return await _one(bank, plan, strategy, timeout, MOST_RUNS)
+            return await _one(bank, plan, strategy, timeout, MOST_RUNS, on_progress)
 
     return asyncio.run(rounds())
 
@@ -241,7 +249,14 @@ async def _connect(url: str | None, strategy: str, options: dict[str, Any]) -> A
             yield on_sql
 
 
-async def _one(bank: _Bank, plan: Plan, strategy: str, timeout: float, number: int) -> BankReport:
+async def _one(  # noqa: PLR0917 - of one caller
+    bank: _Bank,
+    plan: Plan,
+    strategy: str,
+    timeout: float,
+    number: int,
+    on_progress: Callable[[int, float], object] | None,
+) -> BankReport:
     deposit = bank.deposit_naive if strategy == UNSAFE else bank.deposit
 
     def call(asked: Operation) -> Awaitable[Any]:
@@ -250,7 +265,12 @@ async def _one(bank: _Bank, plan: Plan, strategy: str, timeout: float, number: i
 
     await _open(bank, plan)
     tally = Tally(plan, patience=timeout, stops_at_fault=True)
-    await play(tally, call, min(_AT_ONCE, plan.count))
+    telling = None if on_progress is None else asyncio.create_task(_tell(tally, on_progress))
+    try:
+        await play(tally, call, min(_AT_ONCE, plan.count))
+    finally:
+        if telling is not None:
+            telling.cancel()
     try:
         balances = {each.name: await _balance(bank, each.name) for each in plan.users}
     except Error as error:
@@ -261,6 +281,13 @@ async def _one(bank: _Bank, plan: Plan, strategy: str, timeout: float, number: i
         tally.fault.report = report  # type: ignore[attr-defined]
         raise tally.fault
     return report
+
+
+async def _tell(tally: Tally, on_progress: Callable[[int, float], object]) -> None:
+    began = time.monotonic()
+    while True:
+        await asyncio.sleep(_TELL_EVERY)
+        on_progress(tally.done, time.monotonic() - began)
 
 
 async def _open(bank: _Bank, plan: Plan) -> None:

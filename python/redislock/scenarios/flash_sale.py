@@ -31,6 +31,7 @@ __all__ = ["MODES", "Progress", "Sale", "run"]
 
 MODES: Final = ("outbox", "inside-lock", "none")
 _SPREAD: Final = 0.005  # seconds over which a few orders begin: else one process would get all pieces
+_HEAD_START: Final = 0.5  # seconds for the replica that is to die
 _CONNECTIONS: Final = 128  # of all replicas to a SQL database, where each one is a process
 _STEP: Final = 0.1  # seconds; Ctrl-C is seen in between
 _MODULE: Final = "redislock.scenarios.replica"
@@ -86,7 +87,9 @@ class Sale:
         for index in range(self.replicas):
             mine = self.orders // self.replicas + (index < self.orders % self.replicas)
             job = self.job(str(index + 1), url, prefix, run, orders=mine, first=first)
-            out.append(dataclasses.asdict(dataclasses.replace(job, crash_at=0 if index else self.crash_at)))
+            if index and self.crash_at:  # the first one gets so many pieces, and dies
+                job = dataclasses.replace(job, crash_at=0, waits=_HEAD_START)
+            out.append(dataclasses.asdict(job))
             first += mine
         return out
 

@@ -65,6 +65,8 @@ class Job:
     """How many orders may wait in the outbox."""
     crash_at: int = 0
     """The process dies right after that many orders were taken from the stock; 0: it does not."""
+    waits: float = 0.0
+    """Seconds that it leaves to the replica that is to die."""
     tells: bool = True
     """Whether each order is told as it happens."""
     spread: float = 0.0
@@ -113,6 +115,7 @@ class Replica:
     async def run(self, shelf: Shelf, on_progress: Callable[[], object] | None = None) -> None:
         """Send all orders."""
         self._loop = asyncio.get_running_loop()
+        await asyncio.sleep(self._job.waits)
         self._began = time.monotonic()
         count = max(1, min(self._job.at_once, self._job.orders))
         self._tasks = [asyncio.create_task(self._work(shelf)) for _ in range(count)]
