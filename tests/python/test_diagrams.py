@@ -200,5 +200,5 @@ def test_the_picture_of_the_outbox_shows_what_the_relay_asks(quiet, tmp_path):
     called = commands_seen(raw, lambda: subprocess.run(relay, check=True, cwd=tmp_path), by_scripts=False)
     story = (DIAGRAMS / "outbox.puml").read_text(encoding="utf-8")
     drawn = re.findall(r'(?:^W -> R: |\\n)""(X[A-Z]+) ', story, re.MULTILINE)
-    assert drawn == ["XREADGROUP", "XACK", "XDEL"]
+    assert drawn == ["XREADGROUP", "XDEL", "XACK"]
     assert is_part_of(drawn, called)
