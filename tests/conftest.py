@@ -11,6 +11,14 @@ from redislock._server import PrivateServer
 _numbers = itertools.count(1)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Say which tests one process runs in turn: those of a file, and all that start a master of Locust."""
+    for item in items:
+        several = item.path.stem.startswith("test_locust")  # its port is one and the same
+        item.add_marker(pytest.mark.xdist_group("locust" if several else item.nodeid.partition("::")[0]))
+
+
 @pytest.fixture(scope="session")
 def server():
     """A running server for all tests together: use accounts of your own, change no setting."""

@@ -11,6 +11,13 @@ import sys
 
 def main() -> int:
     """Run the command line and return its exit code."""
+    try:
+        return _main()
+    except KeyboardInterrupt:  # while it is imported; later the commands see to it
+        return 130
+
+
+def _main() -> int:
     missing = [name for name in ("typer", "rich") if importlib.util.find_spec(name) is None]
     if missing:
         sys.stderr.write(

@@ -43,8 +43,9 @@ class Mortal(Relay):
 
     def log(self, entries):
         self.die_at("read")
-        super().log(entries)
+        logged = super().log(entries)
         self.die_at("committed")
+        return logged
 
     def clear(self, entries):
         super().clear(entries)

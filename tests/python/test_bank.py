@@ -484,11 +484,11 @@ def test_a_long_run_shows_how_far_it_has_got(tmp_path, server, user, monkeypatch
 [[user]]
 name = "1"
 start = 1000000
-deposits = [{ count = 100000, amount = 1 }]
+deposits = [{ count = 600000, amount = 1 }]
 """)
     ended = CliRunner().invoke(
-        app, ["bank", "--strategy", "lock", "--url", server.url, "--plan", str(plan), "--timeout", "2"]
+        app, ["bank", "--strategy", "lock", "--url", server.url, "--plan", str(plan), "--timeout", "3"]
     )
-    assert re.search(r"^[\d,]+ of 100,000 operations, [\d,]+ a second$", ended.stdout, re.MULTILINE), (
+    assert re.search(r"^[\d,]+ of 600,000 operations, [\d,]+ a second$", ended.stdout, re.MULTILINE), (
         ended.output
     )

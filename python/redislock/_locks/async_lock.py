@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from redislock._errors import ClosedError, DeadlockError, LockError, LockNotOwnedError
-from redislock._locks.base import NOT_ACQUIRED, NOT_OWNED_AT_EXIT, BaseLock, State, wait_of
+from redislock._locks.base import NOT_ACQUIRED, NOT_OWNED_AT_EXIT, BaseLock, wait_of
 from redislock._locks.clients import async_client_for, async_runner_for
 from redislock._locks.lost import AsyncLost, Watch, call_in_loop, watch
 from redislock._locks.scope import acting_for, owner_in_task
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from redislock._core import Hold, Operation
     from redislock._locks.scope import Owner
+    from redislock._locks.states import State
 
 __all__ = ["HeldLock", "Lock", "run_for"]
 

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from redislock._errors import ClosedError, DeadlockError, LockError, LockNotOwnedError
-from redislock._locks.base import NOT_ACQUIRED, NOT_OWNED_AT_EXIT, BaseLock, State, wait_of
+from redislock._locks.base import NOT_ACQUIRED, NOT_OWNED_AT_EXIT, BaseLock, wait_of
 from redislock._locks.clients import blocking_client_for, blocking_runner_for
 from redislock._locks.lost import Lost, Watch, call_in_hub_or_thread, watch
 from redislock._locks.scope import owner_here
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from redislock._core import Hold, LocalMutex, Operation
     from redislock._locks.scope import Owner
+    from redislock._locks.states import State
 
 __all__ = ["HeldLock", "Lock", "sleep_here"]
 

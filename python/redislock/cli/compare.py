@@ -37,7 +37,7 @@ COMPARE = examples(
     "redislock compare --users 1,8,64,256 --repeat 3 --html result.html",
     "redislock compare --rtt 0,0.5ms,2ms --plot chart.png",
     "redislock compare --url redis://db.example:6379 --json result.json",
-    "redislock compare --strategies lua,lock,watch,for_update,version,atomic --users 16",
+    "redislock compare --strategies lua,lock,for_update,version --users 16",
     "redislock compare --check 'lua.p99<5ms'",
     "redislock compare --baseline result.json --fail p99:10%",
 )
