@@ -1,7 +1,10 @@
 """Fixtures for every suite: real servers that belong to the test run alone."""
 
+import fcntl
 import itertools
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 import redis
@@ -11,12 +14,16 @@ from redislock._server import PrivateServer
 _numbers = itertools.count(1)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Say which tests one process runs in turn: those of a file, and all that start a master of Locust."""
-    for item in items:
-        several = item.path.stem.startswith("test_locust")  # its port is one and the same
-        item.add_marker(pytest.mark.xdist_group("locust" if several else item.nodeid.partition("::")[0]))
+@pytest.fixture(autouse=True)
+def one_locust_at_a_time(request):
+    """Locust's master listens on one port: of the processes that run tests only one starts it at a time."""
+    if not request.path.stem.startswith("test_locust"):
+        yield
+        return
+    lock = Path(tempfile.gettempdir(), f"redislock-tests-{os.getuid()}.locust")
+    with lock.open("w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")

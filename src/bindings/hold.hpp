@@ -30,7 +30,11 @@ public:
     hold_object& operator=(const hold_object&) = delete;
     hold_object& operator=(hold_object&&) = delete;
     ~hold_object() {
-        if (!kept && made_in_ == locks::generation()) give_back();
+        if (kept || made_in_ != locks::generation()) return;
+        try {
+            give_back();
+        } catch (...) {  // NOLINT(bugprone-empty-catch): then its lease ends it
+        }
     }
 
     void give_back() const {

@@ -141,7 +141,7 @@ bool give_back(const local_mutex& which, PyObject* state, PyObject* token) {
 }
 
 template <class Do>
-PyObject* answer(Do what) noexcept {
+PyObject* answer(Do what) {
     try {
         return PyBool_FromLong(what() ? 1 : 0);
     } catch (py::error_already_set& error) {

@@ -28,7 +28,7 @@ struct terms {
     bool announce = false;   ///< its loss goes to `next_loss`
     /// What a mutex is to store in the end, where the caller wants that. It is taken with a token of
     /// ours nevertheless: another one may come with the same.
-    std::string stored_as = {};
+    std::string stored_as;
 };
 
 /// One who waits in a cycle: for which lock, and since when on the server's clock.

@@ -46,7 +46,7 @@ engine::task<result<std::vector<wire::reply>>> refresh_request::body(engine::con
 lease_request::lease_request(std::vector<std::shared_ptr<hold>> holds)
     : operation_of(patience_of(holds)), holds_(std::move(holds)) {}
 
-std::optional<bool> lease_request::granted(std::size_t index) noexcept {
+std::optional<bool> lease_request::granted(std::size_t index) {
     if (!outcome()) return std::nullopt;
     return (*outcome())[index];
 }

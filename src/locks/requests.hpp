@@ -36,7 +36,7 @@ public:
     const std::vector<std::shared_ptr<hold>>& holds() const noexcept { return holds_; }
     /// Whether the server says that the one at `index` is ours and has its lease; empty where it is not
     /// known.
-    std::optional<bool> granted(std::size_t index) noexcept;
+    std::optional<bool> granted(std::size_t index);
     /// The server has granted the one at `index`.
     void extend(std::size_t index) const {
         holds_[index]->extended(asked_at_, asked_[index].lease, asked_[index].since);

@@ -18,7 +18,7 @@ PARTIES = """
     locker, holds = Locker(sys.argv[1]), {}
     def wait(who, name, kind):
         got = locker.acquire(name, token=make_token(who), kind=kind, wait=60)
-        print(who, locker.release(got), locker.release(holds[who]))
+        sys.stdout.write(f"{who} {locker.release(got)} {locker.release(holds[who])}\\n")  # one write
     for line in sys.stdin:
         what, who, name, kind = line.split()
         if what == "take":
