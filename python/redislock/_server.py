@@ -23,18 +23,15 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.parse
-import weakref
 from typing import TYPE_CHECKING, Final
 
-from redislock._private_folder import PrivateFolder
+from redislock._private_process import PrivateProcess, ServerError, ServerNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from typing_extensions import Self
 
 HOST: Final = "127.0.0.1"
 NO_SERVER: Final = (
@@ -51,7 +48,6 @@ _NOT_INHERITED: Final = (
     "TSAN_OPTIONS",
     "UBSAN_OPTIONS",
 )
-_LONGEST_FOLDER_PATH: Final = 90  # with the socket's name; sun_path holds 104 bytes on macOS
 
 # Between fork and exec: PR_SET_PDEATHSIG is 1, SIGKILL is 9. A program of its own, because
 # `preexec_fn` may deadlock where other threads run. A parent that died before is noticed.
@@ -65,14 +61,6 @@ try:
 except OSError as error:
     sys.exit(error.strerror)
 """
-
-
-class ServerError(RuntimeError):
-    """A private server could not be had; the message says why."""
-
-
-class ServerNotFoundError(ServerError):
-    """No server program is installed; the message names the ways to get one."""
 
 
 class PortInUseError(ServerError):
@@ -130,7 +118,7 @@ def _path_in_wheel() -> str | None:
     return path if os.access(path, os.X_OK) else None
 
 
-class PrivateServer:
+class PrivateServer(PrivateProcess):
     """A real server for this process alone, without persistence, on loopback or a unix socket.
 
     ``port=None`` listens on a unix socket in a folder that only this user can enter, ``port=0``
@@ -145,6 +133,11 @@ class PrivateServer:
     threads while it starts or stops.
     """
 
+    _what = "server"
+    _ends_by = (signal.SIGTERM, signal.SIGKILL)
+    _crashes_by = signal.SIGKILL
+    _longest_folder_path = 90  # with the socket's name; sun_path holds 104 bytes on macOS
+
     def __init__(
         self,
         *,
@@ -157,12 +150,8 @@ class PrivateServer:
         self.program = program if program is not None else find_server()
         self._wanted_port = port
         self._config = dict(config or {})
-        self._deadline = deadline
-        self._outlives = outlives
         self._port = port or 0
-        self._remains = _Remains(os.getpid())
-        if not outlives:
-            self._finalizer = weakref.finalize(self, _clear, self._remains)
+        super().__init__(deadline=deadline, outlives=outlives)
 
     @functools.cached_property
     def name(self) -> str:
@@ -182,69 +171,11 @@ class PrivateServer:
         return None if self._wanted_port is None else self._port
 
     @property
-    def pid(self) -> int:
-        """The server's process id."""
-        if self._remains.process is None:
-            raise ServerError("the private server is not running")
-        return self._remains.process.pid
-
-    @property
-    def running(self) -> bool:
-        """Whether the server's process is alive."""
-        process = self._remains.process
-        return process is not None and process.poll() is None
-
-    @property
-    def log(self) -> str:
-        """What the server has written to its log so far; empty once it is cleared away."""
-        with contextlib.suppress(OSError, ServerError):
-            return self._log.read_text(encoding="utf-8", errors="replace")
-        return ""
-
-    def start(self) -> Self:
-        """Start the server and return once it answers; does nothing where it runs already."""
-        if self.running:
-            return self
-        try:
-            self._launch_on_a_port()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def stop(self, *, keep: bool = False) -> None:
-        """End the server (SIGTERM, then SIGKILL) and remove its folder unless `keep` is set."""
-        _clear(self._remains, keep=keep)
-
-    def kill(self) -> None:
-        """End the server at once, as a crash would; its folder stays for another `start()`."""
-        if self.running:
-            os.kill(self.pid, signal.SIGKILL)
-        _clear(self._remains, keep=True)
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        if not self._outlives:
-            self.stop()
-
-    @property
-    def _folder(self) -> Path:
-        if self._remains.folder is None:
-            raise ServerError("the private server was not started")
-        return self._remains.folder.path
-
-    @property
     def socket(self) -> Path:
         """The unix socket on which it listens in any case."""
         return self._folder / "socket"
 
-    @property
-    def _log(self) -> Path:
-        return self._folder / "log"
-
-    def _launch_on_a_port(self) -> None:
+    def _bring_up(self) -> None:
         if self._wanted_port == 0 and not self._port:
             for _ in range(4):
                 # Free when it was looked up, perhaps taken a moment later.
@@ -254,29 +185,21 @@ class PrivateServer:
         return self._launch()
 
     def _launch(self) -> None:
-        if self._remains.folder is None:
-            self._remains.folder = PrivateFolder(longest=_LONGEST_FOLDER_PATH)
+        folder = self._make_folder()
         if self._wanted_port is not None:
             self._port = _claim_port(self._port)
-        (self._folder / "conf").write_text("\n".join(self._lines()) + "\n", encoding="utf-8")
-        command = [self.program.path, str(self._folder / "conf")]
+        (folder / "conf").write_text("\n".join(self._lines()) + "\n", encoding="utf-8")
+        command = [self.program.path, str(folder / "conf")]
         if not os.access(self.program.path, os.X_OK):
             raise ServerError(f"{self.program.path} is no program that can be run")
-        with self._log.open("ab") as log:
-            begin = log.tell()
-            self._remains.process = subprocess.Popen(  # noqa: S603 - found by find_server()
-                command if self._outlives else [*_tether(), *command],
-                # With the lock on its folder, which would be swept away under it.
-                pass_fds=[self._remains.folder.lock] if self._outlives else [],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=_environment(),
-                cwd=self._folder,
-                # A Ctrl-C in the terminal is for us; the server must outlive our last words.
-                start_new_session=True,
-            )
-        self._await_ready(begin)
+        begin = self._spawn(command if self._outlives else [*_tether(), *command], _environment())
+        self._await_ready(
+            lambda left: _answers(self.socket, max(0.05, left)),
+            self.program.path,
+            begin,
+            pause=0.001,
+            longest=0.02,
+        )
 
     def _lines(self) -> Iterator[str]:
         """Yield the configuration. A file rather than arguments: passwords stay out of `ps`."""
@@ -301,17 +224,6 @@ class PrivateServer:
                     raise ValueError(f"config: {key!r} and its value must stand on one line")
                 yield line
 
-    def _await_ready(self, log_begin: int) -> None:
-        give_up = time.monotonic() + self._deadline
-        pause = 0.001
-        while not _answers(self.socket, max(0.05, give_up - time.monotonic())):
-            if not self.running:
-                raise self._did_not_start(log_begin)
-            if time.monotonic() > give_up:
-                raise ServerError(f"{self.program.path} did not answer within {self._deadline:g} s")
-            time.sleep(pause)
-            pause = min(2 * pause, 0.02)
-
     def _did_not_start(self, log_begin: int) -> ServerError:
         log = self._log.read_bytes()[log_begin:].decode(errors="replace")
         if "in use" in log:
@@ -320,31 +232,6 @@ class PrivateServer:
         said = [re.sub(r"^\d+:\w+ .*?\d\d:\d\d:\d\d\.\d+ [#*.-] ", "", line) for line in log.split("\n")]
         last = [line for line in said if line.strip()][-3:]
         return ServerError(f"{self.program.path} did not start: {' / '.join(last) or 'no reason'}")
-
-
-@dataclasses.dataclass
-class _Remains:
-    """What is to be cleared away, apart from the server object so that it can be collected."""
-
-    owner: int
-    process: subprocess.Popen[bytes] | None = None
-    folder: PrivateFolder | None = None
-
-
-def _clear(remains: _Remains, *, keep: bool = False, grace: float = 5.0) -> None:
-    if os.getpid() != remains.owner:
-        return  # a forked child: the server is its parent's
-    process, remains.process = remains.process, None
-    if process is not None:
-        process.terminate()
-        try:
-            process.wait(grace)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    if not keep and remains.folder is not None:
-        folder, remains.folder = remains.folder, None
-        folder.remove()
 
 
 def _claim_port(port: int) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from redislock import _server
+from redislock import _private_process, _server
 from redislock._server import PortInUseError, PrivateServer, ServerError, ServerNotFoundError
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's tether is Linux's")
@@ -225,7 +225,7 @@ def test_a_stopped_server_that_does_not_hear_is_killed():
     with PrivateServer() as server:
         pid, url = server.pid, server.url
         os.kill(pid, signal.SIGSTOP)
-        _server._clear(server._remains, grace=0.2)
+        _private_process.clear(server._remains, grace=0.2)
     assert gone(pid, url)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 import redislock
-from redislock._server import ServerError
+from redislock._private_process import ServerError
 from redislock.cli._common import duration
 from redislock.cli._group import FAULT, tell
 from redislock.cli._target import Target

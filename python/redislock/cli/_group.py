@@ -12,7 +12,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 import redislock
-from redislock._server import PortInUseError, ServerError
+from redislock._private_process import ServerError
+from redislock._server import PortInUseError
 
 OK: Final = 0
 REFUSED: Final = 1

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from redislock._server import PrivateServer, ServerNotFoundError
+from redislock._private_process import ServerNotFoundError
+from redislock._server import PrivateServer
 from redislock.cli._common import open_client
 from redislock.cli._group import FAULT, tell, with_way_out
 

