@@ -1,18 +1,13 @@
-// _core.LocalMutex. A plain object with plain methods, as `_core.Operation` is: what pybind11 does for a
-// call takes longer than what is done here.
+// _core.LocalMutex.
 #include "bindings/local_mutex.hpp"
 
 #include <cmath>
-#include <new>
 
+#include "bindings/plain_type.hpp"
 #include "types/random.hpp"
 
 namespace redislock::bindings {
 namespace {
-
-struct mutex_object {
-    PyObject_HEAD local_mutex held;
-};
 
 // A module that was imported to its end or not, or null.
 py::object find_module(PyObject* name) {
@@ -160,14 +155,12 @@ bool is_time(PyObject* given) {
            (PyFloat_Check(given) != 0 && !std::isnan(PyFloat_AS_DOUBLE(given)));
 }
 
-const local_mutex& of(PyObject* self) { return reinterpret_cast<mutex_object*>(self)->held; }
-
 PyObject* call_take(PyObject* self, PyObject* const* given, Py_ssize_t count) {
     if (count != 8) {
         PyErr_SetString(PyExc_TypeError, "take needs 8 arguments");
         return nullptr;
     }
-    const auto& which = of(self);
+    const auto& which = held_by<local_mutex>(self);
     const bool unchanged = given[2] == which.timeout.ptr() && given[3] == which.auto_renew.ptr() &&
                            given[4] == which.max_hold.ptr() && given[5] == Py_None && is_time(given[6]) &&
                            is_time(given[7]);
@@ -179,55 +172,28 @@ PyObject* call_give_back(PyObject* self, PyObject* const* given, Py_ssize_t coun
         PyErr_SetString(PyExc_TypeError, "give_back needs 2 arguments");
         return nullptr;
     }
-    return answer([&] { return give_back(of(self), given[0], given[1]); });
+    return answer([&] { return give_back(held_by<local_mutex>(self), given[0], given[1]); });
 }
 
-void destroy(PyObject* self) {
-    auto* type = Py_TYPE(self);
-    reinterpret_cast<mutex_object*>(self)->held.~local_mutex();
-    PyObject_Free(self);
-    Py_DECREF(type);
-}
-
-py::handle make_type() {
-    static char doc[] = "A mutex of memory://, taken and given back at once where nobody else wants it.";
-    static PyMethodDef methods[] = {
-        {"take", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&call_take)), METH_FASTCALL,
-         "take(self: object, state: object, who: str, timeout: object, auto_renew: object, max_hold: object, "
-         "on_lost: object, wait: object, own_wait: object) -> bool\n\n"
-         "Takes it and notes it down in a state, or returns False: take it by an operation."},
-        {"give_back", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&call_give_back)),
-         METH_FASTCALL,
-         "give_back(self: object, state: object, token: bytes) -> bool\n\n"
-         "Gives back what a state holds, or returns False: give it back by an operation."},
-        {nullptr, nullptr, 0, nullptr}};
-    static PyType_Slot slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(&destroy)},
-                                  {Py_tp_methods, methods},
-                                  {Py_tp_doc, doc},
-                                  {0, nullptr}};
-    static PyType_Spec spec = {"redislock._core.LocalMutex", sizeof(mutex_object), 0,
-                               Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
-    PyObject* made = PyType_FromSpec(&spec);
-    if (made == nullptr) throw py::error_already_set();
-    const py::handle type = made;
-    py::setattr(type, "__reduce__",
-                py::cpp_function(&refuse_pickling, py::name("__reduce__"), py::is_method(type)));
-    return type;
-}
+PyMethodDef methods[] = {
+    {"take", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&call_take)), METH_FASTCALL,
+     "take(self: object, state: object, who: str, timeout: object, auto_renew: object, max_hold: object, "
+     "on_lost: object, wait: object, own_wait: object) -> bool\n\n"
+     "Takes it and notes it down in a state, or returns False: take it by an operation."},
+    {"give_back", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&call_give_back)), METH_FASTCALL,
+     "give_back(self: object, state: object, token: bytes) -> bool\n\n"
+     "Gives back what a state holds, or returns False: give it back by an operation."},
+    {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace
 
 py::handle local_mutex_type() {
-    static const py::handle type = make_type();  // for the life of the process
-    return type;
+    static const py::handle type = make_plain_type<local_mutex>(
+        "redislock._core.LocalMutex",
+        "A mutex of memory://, taken and given back at once where nobody else wants it.", methods);
+    return type;  // for the life of the process
 }
 
-py::object wrap(local_mutex which) {
-    auto* type = reinterpret_cast<PyTypeObject*>(local_mutex_type().ptr());
-    auto* made = PyObject_New(mutex_object, type);
-    if (made == nullptr) throw py::error_already_set();
-    new (&made->held) local_mutex(std::move(which));
-    return py::reinterpret_steal<py::object>(reinterpret_cast<PyObject*>(made));
-}
+py::object wrap(local_mutex which) { return make_plain(local_mutex_type(), std::move(which)); }
 
 }  // namespace redislock::bindings
