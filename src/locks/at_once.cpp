@@ -23,7 +23,7 @@ std::shared_ptr<hold> take_at_once(local_server& at, access& keepers,
 bool give_back_at_once(local_server& at, access& keepers, hold& which) {
     if (which.what.how != kind::mutex || which.what.locks.size() != 1) return false;
     auto* keeper = keepers.opened();
-    if (keeper != nullptr && !keeper->drop_idle(which)) return false;
+    if (keeper != nullptr && keeper->drop(which, nullptr)) return false;
     if (!at.give_back(which.what.locks.front(), which.token)) return false;
     which.release();
     return true;

@@ -178,13 +178,7 @@ void station::keep(const std::shared_ptr<hold>& which, bool renew, nanos until) 
     bool earlier = false;
     {
         const std::scoped_lock lock(mutex_);
-        auto& own = charges_[which.get()];
-        own.which = which;
-        own.key = which.get();
-        own.renew = renew;
-        own.until = until;
-        schedule(own, renew ? next_renewal(*which) : which->deadline());
-        earlier = own.next < armed_for_;
+        earlier = schedule_lease(begin_charge(which, renew, until), *which);
     }
     if (earlier) reactor_->loop().poller().wake_handle()->wake();
 }
@@ -192,12 +186,7 @@ void station::keep(const std::shared_ptr<hold>& which, bool renew, nanos until) 
 void station::claim(const std::shared_ptr<hold>& which, bool renew, nanos until) {
     {
         const std::scoped_lock lock(mutex_);
-        auto& own = charges_[which.get()];
-        own.which = which;
-        own.key = which.get();
-        own.renew = renew;
-        own.until = until;
-        own.under_way = true;
+        begin_charge(which, renew, until).under_way = true;
         handed_.push_back(which);
     }
     reactor_->loop().poller().wake_handle()->wake();
@@ -216,20 +205,11 @@ bool station::drop(const hold& which, const std::shared_ptr<engine::signal>& who
     const auto found = charges_.find(&which);
     if (found == charges_.end()) return false;
     if (found->second.under_way) {
-        found->second.dropped = who;
+        if (who) found->second.dropped = who;
         return true;
     }
     end_charge(&which);
     return false;
-}
-
-bool station::drop_idle(const hold& which) {
-    const std::scoped_lock lock(mutex_);
-    const auto found = charges_.find(&which);
-    if (found == charges_.end()) return true;
-    if (found->second.under_way) return false;
-    end_charge(&which);
-    return true;
 }
 
 void station::give_back(std::shared_ptr<hold> which) {
@@ -249,10 +229,23 @@ void station::reschedule(const hold& which) {
         const std::scoped_lock lock(mutex_);
         const auto found = charges_.find(&which);
         if (found == charges_.end() || found->second.under_way) return;
-        schedule(found->second, found->second.renew ? next_renewal(which) : which.deadline());
-        earlier = found->second.next < armed_for_;
+        earlier = schedule_lease(found->second, which);
     }
     if (earlier) reactor_->loop().poller().wake_handle()->wake();
+}
+
+station::charge& station::begin_charge(const std::shared_ptr<hold>& which, bool renew, nanos until) {
+    auto& own = charges_[which.get()];
+    own.which = which;
+    own.key = which.get();
+    own.renew = renew;
+    own.until = until;
+    return own;
+}
+
+bool station::schedule_lease(charge& which, const hold& own) {
+    schedule(which, which.renew ? next_renewal(own) : own.deadline());
+    return which.next < armed_for_;
 }
 
 void station::schedule(charge& which, nanos next) {

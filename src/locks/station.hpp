@@ -45,10 +45,9 @@ public:
     void claim(const std::shared_ptr<hold>& which, bool renew, nanos until);
     /// True where the server was asked for a lease and has not answered: `who` gets a word when it has.
     bool settle(const hold& which, const std::shared_ptr<engine::signal>& who);
-    /// No renewal begins after this. True where one is on its way: `who` gets a word when it has ended.
+    /// No renewal begins after this. True where one is on its way: `who` gets a word when it has ended, and
+    /// without it nothing was done.
     bool drop(const hold& which, const std::shared_ptr<engine::signal>& who);
-    /// No renewal begins after this. False where one is on its way, and nothing was done.
-    bool drop_idle(const hold& which);
     /// Releases what nobody came for.
     void give_back(std::shared_ptr<hold> which);
     /// Another lease begins; the next renewal goes by it.
@@ -106,7 +105,10 @@ private:
     void take_leases(lease_request& done);
     /// What is to be done with it now; true where it turned out to be lost.
     bool take_lease(lease_request& done, std::size_t index);
+    charge& begin_charge(const std::shared_ptr<hold>& which, bool renew, nanos until);
     void schedule(charge& which, nanos next);
+    /// For what the hold says now; true where the thread has to be woken for it.
+    bool schedule_lease(charge& which, const hold& own);
     void end_charge(const hold* which);
     void collect_due(std::vector<std::shared_ptr<hold>>& batch, std::vector<std::shared_ptr<hold>>& gone);
     void arm_renewal();
