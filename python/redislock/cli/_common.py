@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -95,6 +96,14 @@ def _is_of_url(url: str) -> bool:
 def wrong(argument: str, why: str) -> NoReturn:
     """End the command: an argument cannot be used."""
     raise typer.BadParameter(why, param_hint=f"'{argument}'")
+
+
+def need_sql(argument: str, what: str) -> None:
+    """End the command where a database cannot be spoken to: `what`, which `argument` names, needs it."""
+    try:
+        importlib.import_module("redislock.sql")
+    except ImportError as error:
+        wrong(argument, f"{what} needs {error.name}: pip install 'redislock[sql]'")
 
 
 def whole_number(text: str, name: str, smallest: int, largest: int = LARGEST) -> int:

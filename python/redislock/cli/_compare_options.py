@@ -13,7 +13,7 @@ import typer
 import redislock
 from redislock import load, plots
 from redislock._sweep import Setting
-from redislock.cli._common import LARGEST, check_file, whole_number, wrong
+from redislock.cli._common import LARGEST, check_file, need_sql, whole_number, wrong
 from redislock.cli._common import duration as seconds
 
 _KNOWN: Final = (*load.STRATEGIES, *load.SQL_STRATEGIES)
@@ -175,10 +175,9 @@ def check_sql(names: list[str], sql_url: str | None, processes: int) -> list[str
         if sql_url is not None:
             wrong("--sql-url", f"is for {', '.join(load.SQL_STRATEGIES)}; name one in --strategies")
         return ours
-    try:
-        from redislock import sql
-    except ImportError as error:
-        wrong("--strategies", f"{ours[0]} needs {error.name}: pip install 'redislock[sql]'")
+    need_sql("--strategies", ours[0])
+    from redislock import sql
+
     if processes > 1:
         wrong("--processes", f"must be 1 with {ours[0]}, which is driven by the threads of one process")
     if sql_url is not None:

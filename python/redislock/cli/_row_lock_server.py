@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import redislock
-from redislock.cli._common import duration, wrong
+from redislock.cli._common import duration, need_sql, wrong
 from redislock.cli._holders import Holder, Owner, SeenLock, Waiter, readable
 
 if TYPE_CHECKING:
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 ROW, ROWS = "u", "U"
 
 
-def is_database(url: str | None) -> bool:
-    """Tell whether the URL is of a database rather than of a Redis server."""
-    return url is not None and url.startswith(("postgresql:", "postgres:", "sqlite:"))
-
-
 class RowLockServer:
     """Looks at the rows' locks of one database, for a while."""
 
@@ -30,11 +25,10 @@ class RowLockServer:
         seconds = duration(timeout, "--timeout", positive=True)
         if url.startswith("sqlite:"):
             wrong("--url", "SQLite locks no rows: there is nothing to be listed")
-        try:
-            from redislock import sql
-            from redislock.sql._row_locks import RowLocks
-        except ImportError as error:
-            wrong("--url", f"a database needs {error.name}: pip install 'redislock[sql]'")
+        need_sql("--url", "a database")
+        from redislock import sql
+        from redislock.sql._row_locks import RowLocks
+
         try:
             with sql.connect(url, timeout=seconds) as client:
                 self.url = client.url

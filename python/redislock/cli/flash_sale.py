@@ -146,17 +146,19 @@ def flash_sale(
     Exit codes: 0 if nothing was oversold or lost, else 1; 3 if a server cannot be used; 130 after Ctrl-C.
     """
     count, mode = _parse_orders(orders or [])
+    pieces = whole_number(stock, "--stock", 0, _MOST_STOCK)
+    parts = whole_number(replicas, "--replicas", 1, _MOST_REPLICAS)
     asked = {
         "strategy": strategy if strategy is not None else wrong("--strategy", f"is missing; name {named()}"),
-        "stock": whole_number(stock, "--stock", 0, _MOST_STOCK),
-        "replicas": whole_number(replicas, "--replicas", 1, _MOST_REPLICAS),
+        "stock": pieces,
+        "replicas": parts,
         "orders": count,
         "sku": sku,
         "limit": None if limit is None else whole_number(limit, "--per-user-limit", 1, _MOST_STOCK),
         "mode": mode,
         "backlog": None if backlog is None else whole_number(backlog, "--backlog", 1, _MOST_STOCK),
         "at_once": whole_number(concurrency, "--concurrency", 1, 1000),
-        "crash_at": 0 if crash is None else _crash_at(crash, stock, replicas, count),
+        "crash_at": 0 if crash is None else _crash_at(crash, pieces, parts, count),
         "timeout": seconds(timeout, "--timeout", positive=True),
         "tells": count <= _FEW,
     }
@@ -237,12 +239,10 @@ def _run(
     _end(report)
 
 
-def _crash_at(crash: str, stock: str, replicas: str, orders: int) -> int:
+def _crash_at(crash: str, pieces: int, parts: int, orders: int) -> int:
     """At which of its pieces the first replica dies: one that it gets."""
-    parts = max(1, int(replicas)) if replicas.isdecimal() else 1
     mine = -(-orders // parts)
-    most = min(mine, int(stock)) if stock.isdecimal() else mine
-    return whole_number(crash, "--crash", 1, max(1, most))
+    return whole_number(crash, "--crash", 1, max(1, min(mine, pieces)))
 
 
 def _introduce(sale: Sale, places: Places) -> None:

@@ -19,7 +19,8 @@ from redislock.cli._common import Json, Timeout, Url, duration, examples, print_
 from redislock.cli._group import tell, with_way_out
 from redislock.cli._holders import Listing, find_edges
 from redislock.cli._lock_server import DEFAULT_TIMEOUT, LockServer, lock_name
-from redislock.cli._row_lock_server import RowLockServer, is_database
+from redislock.cli._row_lock_server import RowLockServer
+from redislock.scenarios.worlds import is_sql_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -116,7 +117,7 @@ def locks(
 
 
 def _open(url: str | None, timeout: str) -> Server:
-    if url is not None and is_database(url):
+    if url is not None and is_sql_url(url):
         return RowLockServer(url, timeout)
     return LockServer(url, timeout)
 

@@ -17,6 +17,7 @@ from redislock.cli._common import (
     Prefix,
     check_file,
     examples,
+    need_sql,
     open_client,
     print_json,
     whole_number,
@@ -152,10 +153,9 @@ def _is_on_sql(strategy: str, url: str | None) -> bool:
     elif on_sql and strategy != "naive":
         wrong("STRATEGY", f"{strategy} runs on Redis; on PostgreSQL: naive, {', '.join(_OF_DATABASES)}")
     if on_sql or strategy in _OF_DATABASES:
-        try:
-            from redislock import sql
-        except ImportError as error:
-            wrong("STRATEGY", f"{strategy} needs {error.name}: pip install 'redislock[sql]'")
+        need_sql("STRATEGY", strategy)
+        from redislock import sql
+
         try:
             sql.connect(url or "postgresql://").close()
         except redislock.ConfigurationError as error:
