@@ -1,18 +1,16 @@
 """docs/locks.md keeps its word: its snippets run in order and print what they say; its picture is drawn."""
 
-import contextlib
-import io
 import re
 import runpy
 from pathlib import Path
 
 import pytest
+from pages import run_snippets, snippets
 
 from redislock._server import PrivateServer
 
 TOP = Path(__file__).parents[2]
 PAGE = (TOP / "docs" / "locks.md").read_text(encoding="utf-8")
-SNIPPETS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 RECIPES = [
     "Inventory",
     "Payment",
@@ -34,25 +32,15 @@ def server():
 def test_the_snippets_print_what_they_say(monkeypatch, request, where):
     url = request.getfixturevalue("server").url if where == "server" else "memory://locks-page"
     monkeypatch.setenv("REDIS_CONN", url)
-    names = {}
-    try:
-        for snippet in SNIPPETS:
-            said = io.StringIO()
-            with contextlib.redirect_stdout(said):
-                exec(snippet, names)
-            promised = re.findall(r"^ *print\(.*\)  # (.+)$", snippet, re.MULTILINE)
-            assert said.getvalue().splitlines() == promised, snippet
-    finally:
-        for each in {"client", "db"} & set(names):
-            names[each].close()
+    assert snippets(PAGE)
+    run_snippets(PAGE)
 
 
 @pytest.mark.parametrize("title", RECIPES)
 def test_each_use_case_has_a_snippet_that_is_run(title):
     section = PAGE.split(f"\n### {title}\n")[1].split("\n### ")[0]
-    snippets = re.findall(r"^```python\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
-    assert snippets
-    assert all("  # " in each for each in snippets)
+    assert snippets(section)
+    assert all("  # " in each for each in snippets(section))
 
 
 def test_every_primitive_is_named():

@@ -1,13 +1,12 @@
 """docs/article.md and docs/strategies: snippets print what they say, tables are of committed figures."""
 
-import contextlib
-import io
 import json
 import re
 import runpy
 from pathlib import Path
 
 import pytest
+from pages import run_snippets, snippets
 
 import redislock
 from redislock import sql
@@ -17,25 +16,6 @@ STRATEGIES = TOP / "docs" / "strategies"
 ARTICLE = TOP / "docs" / "article.md"
 PAGES = sorted(STRATEGIES.glob("[a-z]*.md"))
 INDEX = (STRATEGIES / "README.md").read_text(encoding="utf-8")
-
-
-def snippets(page):
-    return re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-
-
-def run(page):
-    """Run the snippets of a page in one namespace; close what they opened."""
-    names = {}
-    try:
-        for snippet in snippets(page):
-            said = io.StringIO()
-            with contextlib.redirect_stdout(said):
-                exec(snippet, names)
-            promised = re.findall(r"^ *print\(.*\)  # (.+)$", snippet, re.MULTILINE)
-            assert said.getvalue().splitlines() == promised, snippet
-    finally:
-        for each in {"client", "bank", "r"} & set(names):
-            names[each].close()
 
 
 @pytest.fixture
@@ -48,8 +28,9 @@ def places(start_server, postgres, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("page", [ARTICLE, *PAGES], ids=lambda page: page.stem)
 def test_the_snippets_print_what_they_say(page, places):
-    assert snippets(page)
-    run(page)
+    text = page.read_text(encoding="utf-8")
+    assert snippets(text)
+    run_snippets(text)
 
 
 def test_every_strategy_has_a_page_and_a_picture_of_it():
