@@ -7,50 +7,14 @@ import sys
 
 import programs
 import pytest
-
-SHIM = """
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <stdlib.h>
-#include <sys/time.h>
-#include <time.h>
-/* The wall clock runs backwards and forwards by days; the monotonic one is left alone. */
-static long jump(void) {
-    static _Atomic int calls;
-    static const long jumps[] = {0, 86400, -86400, 31536000, -31536000, 7};
-    return jumps[calls++ % 6];
-}
-int clock_gettime(clockid_t which, struct timespec *at) {
-    static int (*real)(clockid_t, struct timespec *);
-    if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
-    int code = real(which, at);
-    if (which == CLOCK_REALTIME) at->tv_sec += jump();
-    return code;
-}
-time_t time(time_t *at) {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    if (at) *at = now.tv_sec;
-    return now.tv_sec;
-}
-int gettimeofday(struct timeval *restrict at, void *restrict zone) {
-    struct timespec now;
-    (void)zone;
-    clock_gettime(CLOCK_REALTIME, &now);
-    at->tv_sec = now.tv_sec;
-    at->tv_usec = now.tv_nsec / 1000;
-    return 0;
-}
-"""
+from clocks import WILD, compile_shim
 
 
 @pytest.mark.timing
 @pytest.mark.skipif(sys.platform != "linux", reason="LD_PRELOAD is Linux's")
 @pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler to make a jumping clock with")
 def test_33_a_wall_clock_that_jumps_changes_no_deadline(proxy, server, connect, raw, tmp_path, user):
-    source, shim = tmp_path / "clock.c", tmp_path / "clock.so"
-    source.write_text(SHIM, encoding="ascii")
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, source, "-ldl"], check=True)
+    shim = compile_shim(tmp_path, WILD)
     client = connect(server.url)
     client.init(user, 100)
     raw.set(client.keys(user)["lock"], "another", px=30000)
