@@ -2,6 +2,8 @@
 
 The withdrawals are the strategies of `redislock.sql` themselves. Each buyer has a connection of its own and
 is held before every round trip; one that waits for a row which another has locked is passed over until then.
+Who has not begun is too, meanwhile: which of two gets a row that was changed while they waited, PostgreSQL
+does not promise (each looks for the row's new version anew).
 The account is made under a name with a random part, and deleted after it.
 """
 
@@ -80,6 +82,7 @@ class _Buyer:
         self.name = name
         self.operation = operation
         self.connection = connection
+        self.begun = False
         self.waiting = False
         self.result: Result | None = None
         self.step: Sent
@@ -91,6 +94,7 @@ class _Buyer:
         """Send what is held, wait for that long, and return the answer, or None where there is none yet."""
         try:
             if self._exchange is None:
+                self.begun = True
                 self._exchange = self.connection.run(self.step, self.operation.request.values)
                 next(self._exchange)
             while _readable(self.connection, seconds):
@@ -140,7 +144,8 @@ class _Led:
         """Give each its turn until all have ended."""
         while any(each.result is None for each in self._buyers):
             for buyer in self._buyers:
-                if buyer.result is None:
+                behind = not buyer.begun and any(each.waiting for each in self._buyers)
+                if buyer.result is None and not behind:
                     self._turn(buyer)
 
     def concluded(self) -> Race:

