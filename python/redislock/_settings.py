@@ -34,7 +34,8 @@ class ClientOptions(TypedDict, total=False):
     """Keyword arguments of both clients.
 
     Durations are seconds. `timeout` is the total for one operation, retries and reconnects
-    included. `max_connections` bounds the exclusive connections that WATCH needs.
+    included. `max_connections` bounds the exclusive connections that WATCH needs. `ssl_*` are as in
+    redis-py, for servers whose URL begins with ``rediss://``; others refuse them.
     """
 
     timeout: float

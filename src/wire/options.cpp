@@ -221,6 +221,11 @@ std::string_view scheme_prefix(scheme which) noexcept {
 }  // namespace
 
 result<done> set_option(options& target, std::string_view name, std::string_view value) {
+    const bool plain = target.scheme == scheme::tcp || target.scheme == scheme::unix_socket;
+    if (plain && name.starts_with("ssl_")) {
+        return bad(std::string(name) +
+                   " is an option of TLS, which the URL does not ask for; write rediss:// at its head");
+    }
     for (const auto& option : text_options) {
         if (option.name == name) {
             option.field(target) = value;

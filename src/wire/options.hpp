@@ -49,7 +49,8 @@ struct options {
 /// names. Errors name the part that is wrong and never repeat a password.
 result<options> parse_url(std::string_view url);
 
-/// Sets one option by its public name ("timeout", "db", "ssl_ca_certs", ...) from text.
+/// Sets one option by its public name ("timeout", "db", "ssl_ca_certs", ...) from text. Those of TLS are
+/// refused for a server that is reached without it: who gives them believes the connection encrypted.
 result<done> set_option(options& target, std::string_view name, std::string_view value);
 
 }  // namespace redislock::wire

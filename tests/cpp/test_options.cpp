@@ -151,8 +151,8 @@ TEST(options, name_the_part_that_is_wrong) {
         {"redis://host?max_connections=10001", "max_connections"},
         {"redis://host?client_name=a%20b", "client_name"},
         {"redis://host?client_name=a%0ab", "client_name"},
-        {"redis://host?ssl_cert_reqs=optional", "ssl_cert_reqs"},
-        {"redis://host?ssl_check_hostname=maybe", "ssl_check_hostname"},
+        {"rediss://host?ssl_cert_reqs=optional", "ssl_cert_reqs"},
+        {"rediss://host?ssl_check_hostname=maybe", "ssl_check_hostname"},
         {"redis://host?db=%zz", "db"},
         {"redis://host?colour=blue", "colour"},
     };
@@ -195,8 +195,25 @@ TEST(options, are_printed_without_the_password) {
     EXPECT_EQ(parsed("memory://till?password=hunter2").redacted(), "memory://till");
 }
 
+TEST(options, of_tls_are_refused_where_the_url_names_no_tls) {
+    for (const char* name : {"ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs",
+                             "ssl_check_hostname"}) {
+        for (const char* url : {"redis://host", "host", "unix:///run/redis.sock"}) {
+            options target = parsed(url);
+            const auto set = set_option(target, name, "true");
+            ASSERT_FALSE(set.has_value()) << url << ' ' << name;
+            EXPECT_NE(set.error().message.find(name), std::string::npos);
+            EXPECT_NE(set.error().message.find("rediss://"), std::string::npos);
+            EXPECT_EQ(refusal(std::string(url) + '?' + name + "=true").message, set.error().message);
+        }
+    }
+    options rehearsal = parsed("memory://till");
+    EXPECT_TRUE(set_option(rehearsal, "ssl_ca_certs", "/ca.pem").has_value())
+        << "it takes what a server takes";
+}
+
 TEST(options, can_be_set_one_by_one) {
-    options target = parsed("redis://host/1");
+    options target = parsed("rediss://host/1");
     EXPECT_TRUE(set_option(target, "db", "2").has_value());
     EXPECT_TRUE(set_option(target, "password", "a b%").has_value());
     EXPECT_TRUE(set_option(target, "timeout", "1e-05").has_value()) << "as Python writes it";

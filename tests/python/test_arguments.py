@@ -229,6 +229,15 @@ def test_options_of_a_client(make):
 
 
 @pytest.mark.parametrize("make", [redislock.Client, redislock.asyncio.Client])
+@pytest.mark.parametrize("url", ["redis://localhost", "unix:///run/redis.sock", None])
+def test_options_of_tls_are_refused_without_tls(make, url, monkeypatch):
+    monkeypatch.delenv("REDIS_CONN", raising=False)
+    for option in ({"ssl_ca_certs": "/ca.crt"}, {"ssl_check_hostname": True}, {"ssl_cert_reqs": "required"}):
+        with pytest.raises(redislock.ConfigurationError, match=f"{next(iter(option))}.*rediss://"):
+            make(url, **option)
+
+
+@pytest.mark.parametrize("make", [redislock.Client, redislock.asyncio.Client])
 def test_urls_of_a_client(make):
     for wrong in [5, b"redis://host", ["redis://host"]]:
         with pytest.raises(TypeError, match="url"):
