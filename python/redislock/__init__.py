@@ -53,6 +53,7 @@ from redislock._errors import (
     PermissionDeniedError,
     ProtocolError,
     RedirectedError,
+    SchemaError,
     ServerError,
     TimeoutError,  # noqa: A004
     WrongTypeError,
@@ -95,6 +96,7 @@ __all__ = [
     "ReadLock",
     "RedirectedError",
     "Result",
+    "SchemaError",
     "Semaphore",
     "ServerError",
     "Status",

@@ -38,6 +38,7 @@ __all__ = [
     "PermissionDeniedError",
     "ProtocolError",
     "RedirectedError",
+    "SchemaError",
     "ServerError",
     "TimeoutError",
     "WrongTypeError",
@@ -108,6 +109,10 @@ class PermissionDeniedError(ServerError):
 
 class RedirectedError(ServerError):
     """A cluster node answered that another node holds the key."""
+
+
+class SchemaError(ServerError):
+    """The database's tables of redislock are missing, of another version or not redislock's."""
 
 
 MAY_HAVE_MOVED: Final = (OutcomeUnknownError, ProtocolError)

@@ -312,7 +312,7 @@ def test_a_fork_leaves_the_parent_its_connections(postgres, user):
 
 
 @pytest.mark.parametrize("kind", ["postgresql", "sqlite"])
-def test_tables_of_another_version_or_of_somebody_else_are_left_alone(kind, tmp_path, connect, request):
+def test_tables_that_are_missing_or_another_version_or_not_ours_are_named(kind, tmp_path, connect, request):
     import sqlite3
 
     import psycopg
@@ -337,14 +337,20 @@ def test_tables_of_another_version_or_of_somebody_else_are_left_alone(kind, tmp_
             with psycopg.connect(url, autocommit=True) as admin:
                 admin.execute(text)
 
-    connect(url).migrate()
+    client = connect(url)
+    client.migrate()
+    execute("ALTER TABLE accounts RENAME TO aside")
+    with pytest.raises(redislock.SchemaError, match="no tables of redislock; make them"):
+        client.balance("u")
+    execute("ALTER TABLE aside RENAME TO accounts")
+    assert client.balance("u") is None
     execute("UPDATE redislock_schema SET version = 7")
     for call in [lambda: connect(url).balance("u"), connect(url).migrate]:
-        with pytest.raises(redislock.ServerError, match="are of schema version 7, and this redislock knows"):
+        with pytest.raises(redislock.SchemaError, match="are of schema version 7, and this redislock knows"):
             call()
     execute("CREATE TABLE accounts (x int)", fresh)
     for call in [lambda: connect(fresh).balance("u"), connect(fresh).migrate]:
-        with pytest.raises(redislock.ServerError, match="'accounts' that redislock did not make"):
+        with pytest.raises(redislock.SchemaError, match="'accounts' that redislock did not make"):
             call()
 
 

@@ -167,7 +167,7 @@ def test_a_database_without_tables_is_no_trouble_that_passes(shop, tmp_path, use
     sqlite3.connect(tmp_path / "orders.db").close()
     sell(shop, user, 1)
     with OrderBook(f"sqlite:///{tmp_path}/orders.db") as book:
-        with pytest.raises(redislock.ServerError, match="no tables"):
+        with pytest.raises(redislock.SchemaError, match="no tables"):
             Relay(shop, user, book).run(NEVER)
         book.prepare()
         assert Relay(shop, user, book, idle=0.0).drain(NEVER, 10)

@@ -20,6 +20,7 @@ from redislock._errors import (
     ConfigurationError,
     Error,
     PermissionDeniedError,
+    SchemaError,
     ServerError,
     WrongTypeError,
 )
@@ -42,7 +43,13 @@ _LONGEST_PAUSE: Final = 0.5
 _QUIET: Final = 0.005  # seconds before the outbox is looked at again, when it was empty
 _LONGEST_QUIET: Final = 0.05
 # Time does not heal these.
-_HOPELESS: Final = (AuthenticationError, ConfigurationError, PermissionDeniedError, WrongTypeError)
+_HOPELESS: Final = (
+    AuthenticationError,
+    ConfigurationError,
+    PermissionDeniedError,
+    SchemaError,
+    WrongTypeError,
+)
 
 
 class Relay:
@@ -179,8 +186,6 @@ class Relay:
         except _HOPELESS:
             raise
         except Error as error:
-            if "schema version" in str(error) or "no tables" in str(error):
-                raise
             self.trouble = str(error)
             stop.wait(self._pause)
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)

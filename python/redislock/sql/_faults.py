@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
-from redislock._errors import PermissionDeniedError, ServerError
+from typing import Final
+
+from redislock._errors import PermissionDeniedError, SchemaError, ServerError
 
 __all__ = [
+    "UNDEFINED_TABLE",
     "AgainError",
     "BusyError",
     "CutError",
@@ -15,8 +18,11 @@ __all__ = [
     "ExpiredError",
     "LostError",
     "RefusedError",
+    "missing_tables",
     "to_server_error",
 ]
+
+UNDEFINED_TABLE: Final = "42P01"  # SQLSTATE, https://www.postgresql.org/docs/current/errcodes-appendix.html
 
 
 class RefusedError(Exception):
@@ -59,10 +65,15 @@ class ExpiredError(CutError):
     """The deadline passed while an answer was awaited; the connection is of no further use."""
 
 
+def missing_tables() -> SchemaError:
+    """What is said of a database that nobody prepared."""
+    return SchemaError("this database has no tables of redislock; make them with client.migrate()")
+
+
 def to_server_error(refused: RefusedError) -> ServerError:
     """What a refusal that nobody expects is to the caller."""
-    if refused.state == "42P01":
-        return ServerError("this database has no tables of redislock; make them with client.migrate()")
+    if refused.state == UNDEFINED_TABLE:
+        return missing_tables()
     if refused.state == "42501":
         return PermissionDeniedError(f"the database forbids it: {refused.message}")
     state = f" (SQLSTATE {refused.state})" if refused.state else ""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 
 from redislock._errors import AuthenticationError, ConnectionError, ServerError  # noqa: A004
+from redislock.sql._faults import missing_tables
 from redislock.sql._schema import metadata
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class RowLocks:
             ).fetchall()
             tables = [name for (name,) in present]
             if "accounts" not in tables:
-                raise ServerError("this database has no tables of redislock; make them with client.migrate()")
+                raise missing_tables()
             seen = [_Seen(*row) for row in self._line.execute(_LOCKS, [tables]).fetchall()]
         except psycopg.Error as error:
             words = str(error).splitlines()[0] if str(error) else "no reason was given"

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from redislock._errors import ServerError
+from redislock._errors import SchemaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -131,21 +131,21 @@ def make_statements(dialect: str) -> list[str]:
 
 
 def check_version(found: Sequence[int] | None, tables: Sequence[str] = ()) -> bool:
-    """Tell whether the tables are there; raise ServerError where they are of another version or another's.
+    """Tell whether the tables are there; raise SchemaError where they are of another version or another's.
 
     `found` holds the rows of `redislock_schema`, or is None where there is no such table; `tables` names
     those that are there.
     """
     if found:
         if found[0] != VERSION:
-            raise ServerError(
+            raise SchemaError(
                 f"the tables in this database are of schema version {found[0]}, and this redislock knows "
                 f"version {VERSION}; use the redislock that made them, or another database"
             )
         return True
     ours = sorted(set(tables) & set(metadata.tables))
     if ours:
-        raise ServerError(
+        raise SchemaError(
             f"this database has a table {ours[0]!r} that redislock did not make; "
             "name another database or schema"
         )

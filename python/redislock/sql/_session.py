@@ -12,9 +12,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from redislock._errors import (
     ConfigurationError,
     ConnectionError,  # noqa: A004
-    ServerError,
 )
-from redislock.sql._faults import CutError, ExpiredError, RefusedError, to_server_error
+from redislock.sql._faults import CutError, ExpiredError, RefusedError, missing_tables, to_server_error
 from redislock.sql._schema import check_version, make_statements, metadata
 
 if TYPE_CHECKING:
@@ -115,7 +114,7 @@ class Session:
 
     def _check(self, connection: PostgresConnection) -> Generator[int, bool, None]:
         if not (yield from self._look(connection)):
-            raise ServerError("this database has no tables of redislock yet; make them with client.migrate()")
+            raise missing_tables()
 
     @staticmethod
     def _look(connection: PostgresConnection) -> Generator[int, bool, bool]:

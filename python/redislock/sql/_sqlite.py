@@ -17,7 +17,7 @@ import urllib.parse
 from typing import TYPE_CHECKING, Any, Final
 
 from redislock._errors import ConfigurationError, ConnectionError, ServerError  # noqa: A004
-from redislock.sql._faults import BusyError, DuplicateError, RefusedError
+from redislock.sql._faults import UNDEFINED_TABLE, BusyError, DuplicateError, RefusedError, missing_tables
 from redislock.sql._schema import check_version, make_statements, metadata
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class SqliteFile:
 
     def _check(self, raw: sqlite3.Connection) -> None:
         if not self._look(raw):
-            raise ServerError("this database has no tables of redislock yet; make them with client.migrate()")
+            raise missing_tables()
 
     @staticmethod
     def _look(raw: sqlite3.Connection) -> bool:
@@ -161,8 +161,10 @@ class SqliteConnection:
                 raise DuplicateError(str(error)) from None
             raise RefusedError(str(error)) from None
         except sqlite3.OperationalError as error:
-            busy = "locked" in str(error) or "busy" in str(error)
-            raise (BusyError if busy else RefusedError)(str(error)) from None
+            text = str(error)  # SQLite has no codes for these
+            if "locked" in text or "busy" in text:
+                raise BusyError(text) from None
+            raise RefusedError(text, UNDEFINED_TABLE if text.startswith("no such table") else "") from None
         except sqlite3.Error as error:
             raise RefusedError(str(error)) from None
         return answers
