@@ -222,6 +222,7 @@ def test_errors_are_one_tree_with_builtins_in_it():
         redislock.ServerError: (),
         redislock.PermissionDeniedError: (redislock.ServerError,),
         redislock.RedirectedError: (redislock.ServerError,),
+        redislock.SchemaError: (redislock.ServerError,),
         redislock.WrongTypeError: (redislock.ServerError,),
         redislock.CorruptBalanceError: (ValueError,),
         redislock.IdempotencyMismatchError: (ValueError,),
