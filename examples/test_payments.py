@@ -1,5 +1,7 @@
 """Is your own way to withdraw safe where many do so at once? `pytest examples/test_payments.py`.
 
+Here it is redis-py that withdraws: `pip install redis`.
+
 redislock's pytest plugin brings a real server for the session (`redislock_server`), a client on it
 (`redislock_client`), and `check_strategy`, which lets many users withdraw at once through any
 callable and compares what they were told with what has really left the accounts.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Books", "Entry", "Finding", "Verdict", "conclude", "judge"]
+__all__ = ["Books", "Entry", "Finding", "Verdict", "conclude", "counted", "judge"]
 
 _TOLD = 3  # accounts whose findings the detail spells out
 
@@ -121,6 +121,11 @@ def conclude(findings: Iterable[Finding]) -> Verdict:
     )
 
 
+def counted(number: int, one: str, many: str) -> str:
+    """Say "1 is" and "2 are"."""
+    return f"{number} {one if number == 1 else many}"
+
+
 _Complaint = tuple[int, str]
 
 
@@ -132,11 +137,13 @@ def _balance(books: Books) -> _Complaint | None:
         return max(abs(most), 1), f"{gone}; {most} should be left"
     if books.end > most:
         return books.end - most, (
-            f"{books.end - most} were paid out and never deducted: {most} should be left, {books.end} are"
+            f"{counted(books.end - most, 'was', 'were')} paid out and never deducted: "
+            f"{most} should be left, {counted(books.end, 'is', 'are')}"
         )
     if books.end < least:
         return least - books.end, (
-            f"{least - books.end} are missing: {least} should be left, {books.end} are"
+            f"{counted(least - books.end, 'is', 'are')} missing: "
+            f"{least} should be left, {counted(books.end, 'is', 'are')}"
         )
     return None
 

@@ -56,8 +56,9 @@ std::string openssl_words() {
     std::string words;
     for (unsigned long code = ERR_get_error(); code != 0; code = ERR_get_error()) {
         const char* reason = ERR_reason_error_string(code);
+        if (reason == nullptr) continue;  // of the system, which the next one tells
         if (!words.empty()) words += "; ";
-        words += reason != nullptr ? reason : "unknown TLS error";
+        words += reason;
     }
     return words.empty() ? "unknown TLS error" : words;
 }

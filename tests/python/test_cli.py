@@ -467,12 +467,21 @@ def test_a_terminal_that_knows_few_characters(server, encoding):
     assert "Traceback" not in done.stderr
 
 
-def test_a_reader_that_goes_away_is_no_fault(server, user):
+def test_a_reader_that_goes_away_ends_it_as_a_signal_would(server, user):
     with redislock.Client(server.url) as client:
         client.init(user, 10_000)
         for _ in range(900):
             client.withdraw_lua(user, 1)
-    for arguments in (("history", user, "--limit", "900"), ("balance", user), ("--help",), ("--version",)):
+    for arguments in (
+        ("history", user, "--limit", "900"),
+        ("history", user, "--json"),
+        ("balance", user),
+        ("race", "naive"),
+        ("stock",),
+        ("bank", "--help"),
+        ("--help",),
+        ("--version",),
+    ):
         with subprocess.Popen(
             command(*arguments),
             env=environment(REDIS_CONN=server.url),
@@ -480,7 +489,8 @@ def test_a_reader_that_goes_away_is_no_fault(server, user):
             stderr=subprocess.PIPE,
         ) as program:
             program.stdout.close()
-            assert program.stderr.read() == b""
+            assert program.stderr.read() == b"", arguments
+        assert program.returncode == 141, arguments
 
 
 def terminal_output(*arguments, **wanted):
@@ -504,6 +514,19 @@ def terminal_output(*arguments, **wanted):
     finally:
         os.close(ours)
     return shown.decode()
+
+
+def test_a_bar_has_room_beside_what_is_told():
+    sale = ("flash-sale", "--strategy", "lua", "--stock", "10000", "--orders", "60000")
+    shown = terminal_output(*sale, COLUMNS="80")
+    drawn = [
+        re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line)
+        for line in re.split(r"[\r\n]", shown)
+        if "a second" in line
+    ]
+    assert any(
+        re.match("[━╸╺]{16} [0-9,]+ of 60,000 orders, [0-9,]+ a second, [0-9,]+ left", line) for line in drawn
+    )
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full device here")  # noqa: PTH110
@@ -629,3 +652,19 @@ def test_commands_from_many_processes_at_once_lose_nothing(server, user):
     taken = sum(7 for each in done if each.returncode == OK)
     assert {each.returncode for each in done} <= {OK, REFUSED}
     assert run("balance", user, REDIS_CONN=server.url).stdout == f"{100 - taken}\n"
+
+
+def test_a_group_of_commands_by_itself_shows_its_help():
+    done = run_process("stock")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Usage: redislock stock" in done.stdout
+    assert "level" in done.stdout
+
+
+def test_the_help_fits_the_terminal():
+    told = run_process("bank", "--help", COLUMNS="80").stdout
+    assert "[[user]] tables" in told
+    lines = [line.strip() for line in told.splitlines()]
+    assert "the order is. naive is there to fail, on Redis or on the database that --url" in lines
+    narrow = run_process("bank", "--help", COLUMNS="60").stdout
+    assert max(map(len, narrow.splitlines())) <= 60

@@ -204,7 +204,7 @@ def test_a_safe_strategy_that_loses_fails_the_command(server, raw, user, tmp_pat
         done = compare("--url", server.url, *SHORT, "--strategies", "lua", "--json", str(out))
     assert done.exit_code == 1, done.output
     assert "lost 1" in done.stdout
-    assert "1 are missing" in done.stdout
+    assert "1 is missing" in done.stdout
     assert read(out)["strategies"]["lua"]["verdict"] == "lost 1"
 
 

@@ -115,7 +115,7 @@ def test_an_order_that_was_taken_is_lost_where_its_replica_dies_inside_the_lock(
     assert report.lost == 1
     assert report.replicas[0].died
     assert report.logged == 1
-    assert report.verdict() == "LOST: 1 left the stock and are in no order"
+    assert report.verdict() == "LOST: 1 left the stock and is in no order"
 
 
 def test_the_first_of_several_replicas_dies_every_time(server, database):

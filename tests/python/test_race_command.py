@@ -64,7 +64,7 @@ def test_naive_oversells_on_a_server_of_its_own():
         "B: ok, told that 4 are left",
         "sold 2 of 5; the server holds 4",
         (
-            "verdict: lost 1 (expected); account stock: 1 were paid out and never deducted: "
+            "verdict: lost 1 (expected); account stock: 1 was paid out and never deducted: "
             "3 should be left, 4 are"
         ),
     ]
@@ -90,7 +90,7 @@ def test_the_others_are_saved(server, raw, user, strategy, moment):
 def test_on_memory_without_a_server():
     done = race("watch", "--url", "memory://", "--buyers", "4")
     assert done.exit_code == 0, done.output
-    assert "D: ok after 4 attempts, told that 1 are left" in done.stdout
+    assert "D: ok after 4 attempts, told that 1 is left" in done.stdout
 
 
 def test_json_for_programs(server):

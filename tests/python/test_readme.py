@@ -149,7 +149,7 @@ def test_locust(start, server, tmp_path):
     buyers = start(*locust, "-u", "4", "-r", "4")
     give_up = time.monotonic() + 60
     with Client(server.url) as client:
-        while (client.balance("alice") or 1_000_000) == 1_000_000 and time.monotonic() < give_up:
+        while (client.balance("bob") or 1_000_000) == 1_000_000 and time.monotonic() < give_up:
             time.sleep(0.05)
     buyers.terminate()
     said = buyers.communicate(timeout=30)[0]

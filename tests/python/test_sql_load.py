@@ -111,6 +111,7 @@ def test_compare_starts_a_postgres_of_its_own():
     ("words", "sentence"),
     [
         (["--strategies", "lua", "--sql-url", "postgresql://x/y"], "name one in --strategies"),
+        (["--strategies", "lua", "--url", "postgresql://x/y"], "'--url': names a database"),
         (["--strategies", "atomic", "--sql-url", "mysql://u:sesame@x/y"], "a database is named by its URL"),
         (["--strategies", "for_update", "--sql-url", "sqlite:///x.db"], "no for_update on SQLite"),
         (["--strategies", "atomic", "--processes", "2"], "threads of one process"),

@@ -140,7 +140,7 @@ def test_accounts_are_added_up_and_the_first_ones_told():
     assert verdict.unknown == 5
     assert verdict.word == "lost 5"
     assert str(verdict) == "lost 5"
-    assert "account 0: 1 were paid out" in verdict.detail
+    assert "account 0: 1 was paid out" in verdict.detail
     assert verdict.detail.endswith("and 2 accounts more")
     assert verdict.as_dict() == {
         "word": "lost 5",

@@ -6,6 +6,7 @@ told) is in `_common` and `_group`. Nothing here is imported by the package itse
 
 from __future__ import annotations
 
+import inspect
 import io
 import signal
 import sys
@@ -14,7 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from redislock.cli import accounts, bank, compare, flash_sale, locks, race, relay, server, stock, unlock
-from redislock.cli._group import FaultTellingGroup, drop_output, explain, flush, tell
+from redislock.cli._group import (
+    PIPE_CLOSED,
+    FaultTellingGroup,
+    drop_output,
+    explain,
+    flush,
+    help_alone,
+    is_of_closed_pipe,
+    tell,
+)
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -35,6 +45,19 @@ app = typer.Typer(
 )
 for family in (compare, race, bank, flash_sale, relay, server, accounts, stock, locks, unlock):
     family.register(app)
+
+
+def _let_paragraphs_flow(group: typer.Typer) -> None:
+    # A line of a docstring ends where the source is wide enough, and of a terminal where that is.
+    for command in group.registered_commands:
+        told = inspect.getdoc(command.callback) or ""
+        command.help = "\n\n".join(" ".join(each.split()) for each in told.split("\n\n"))
+    for each in group.registered_groups:
+        if each.typer_instance is not None:
+            _let_paragraphs_flow(each.typer_instance)
+
+
+_let_paragraphs_flow(app)
 
 
 def _tell_version(wanted: bool) -> None:
@@ -66,8 +89,7 @@ def redislock(
 
     No server at hand? [bold]redislock serve[/bold] runs one.
     """
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+    help_alone(context)
 
 
 def main() -> int:
@@ -87,6 +109,9 @@ def main() -> int:
     try:
         app(prog_name="redislock")
     except SystemExit as done:
+        if is_of_closed_pipe(done):
+            drop_output()
+            return PIPE_CLOSED
         code = done.code if isinstance(done.code, int) else 0
         return code or flush() or 0
     except OSError as error:  # of what is told before there is a command, like --version

@@ -168,12 +168,16 @@ def parse_strategies(text: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def check_sql(names: list[str], sql_url: str | None, processes: int) -> list[str]:
-    """Return the strategies that run on a database; refuse what cannot be done there."""
+def check_sql(names: list[str], sql_url: str | None, processes: int, given_as: str) -> list[str]:
+    """Return the strategies that run on a database; refuse what cannot be done there.
+
+    `given_as` is the option that named the database.
+    """
     ours = [each for each in names if each in load.SQL_STRATEGIES]
     if not ours:
         if sql_url is not None:
-            wrong("--sql-url", f"is for {', '.join(load.SQL_STRATEGIES)}; name one in --strategies")
+            needing = ", ".join(load.SQL_STRATEGIES)
+            wrong(given_as, f"names a database, which is for {needing}; name one in --strategies")
         return ours
     need_sql("--strategies", ours[0])
     from redislock import sql
@@ -187,7 +191,7 @@ def check_sql(names: list[str], sql_url: str | None, processes: int) -> list[str
                     if each not in client.strategies:
                         wrong("--strategies", f"there is no {each} on SQLite, which locks no rows")
         except redislock.ConfigurationError as error:
-            wrong("--sql-url", str(error))
+            wrong(given_as, str(error))
     return ours
 
 

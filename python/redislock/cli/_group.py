@@ -40,6 +40,20 @@ def tell(sentence: str) -> None:
     typer.echo(f"redislock: {' '.join(sentence.split())}", err=True)
 
 
+def help_alone(context: typer.Context) -> None:
+    """Show the help where a group of commands was asked for by itself."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def is_of_closed_pipe(leaving: SystemExit) -> bool:
+    """Whether a library ended the program because nobody reads its output any more.
+
+    Rich does, for what it prints, and Typer for the rest, with an exit code that means something else here.
+    """
+    return isinstance(leaving.__context__, BrokenPipeError)
+
+
 class AmountCommand(TyperCommand):
     """A command with amounts: "-5" is a wrong amount, not an unknown option "-5"."""
 

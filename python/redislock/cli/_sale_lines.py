@@ -51,11 +51,13 @@ def watch(count: int, what: str, *, err: bool) -> Iterator[Callable[[Progress], 
     if not console.is_terminal:
         yield _Lines(count, what, err=err).tell
         return
-    with Bars(BarColumn(), TextColumn("{task.fields[told]}"), console=console, transient=True) as bars:
+    width = min(40, console.width // 5)
+    text = TextColumn("{task.fields[told]}")
+    with Bars(BarColumn(width), text, console=console, transient=True) as bars:
         task = bars.add_task("", total=count, told="")
 
         def draw(seen: Progress) -> None:
-            bars.update(task, completed=seen.done, told=_told(seen, count, what))
+            bars.update(task, completed=seen.done, told=_told(seen, count, what, console.width - width - 2))
 
         yield draw
 
@@ -78,11 +80,14 @@ class _Lines:
         typer.echo(_told(seen, self._count, self._what), err=self._err)
 
 
-def _told(seen: Progress, count: int, what: str) -> str:
+def _told(seen: Progress, count: int, what: str, room: int = 500) -> str:
+    """Say as much of it as there is room for, in characters; trouble in any case."""
     rate = seen.done / seen.elapsed if seen.elapsed > 0 else 0.0
     words = f"{seen.done:,} of {count:,} {what}, {rate:,.0f} a second"
-    if seen.level is not None:
-        words += f", {seen.level:,} left"
-    if seen.backlog is not None:
-        words += f", {seen.backlog:,} wait for the database"
-    return f"{words}; {seen.trouble}" if seen.trouble else words
+    trouble = f"; {seen.trouble}" if seen.trouble else ""
+    level = "" if seen.level is None else f", {seen.level:,} left"
+    backlog = "" if seen.backlog is None else f", {seen.backlog:,} wait for the database"
+    for more in (level, backlog):
+        if len(words) + len(more) + len(trouble) <= room:
+            words += more
+    return words + trouble

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from redislock._verdict import counted
 from redislock.cli._scores import UNSAFE
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ class Timeline:
                 self._line(step)
         self._say("")
         for name, result in race.results.items():
-            left = "" if result.balance is None else f", told that {result.balance} are left"
+            left = (
+                "" if result.balance is None else f", told that {counted(result.balance, 'is', 'are')} left"
+            )
             tries = f" after {result.attempts} attempts" if result.attempts > 1 else ""
             self._say(f"{name}: {result.status}{tries}{left}")
         if race.broken_off:

@@ -53,7 +53,7 @@ def bank(
             "--plan",
             metavar="FILE",
             show_default=False,
-            help="Another plan, in TOML: [[user]] tables with name, start, deposits, withdrawals.",
+            help=r"Another plan, in TOML: [\[user]] tables with name, start, deposits, withdrawals.",
         ),
     ] = None,
     reset: Annotated[

@@ -81,14 +81,15 @@ def compare(
 
     Exit codes: 1 if another strategy does, or if a check fails; 3 if the server cannot be used.
     """
+    sql_url_given_as = "--sql-url"
     if url is not None and sql_url is None and url.startswith(_OF_DATABASES):
-        url, sql_url = None, url
+        url, sql_url, sql_url_given_as = None, url, "--url"
     given = dict(locals())
     names = options.parse_strategies(strategies)
     asked = options.parse_load(given)
     settings = options.parse_settings(users, accounts, rtt, asked["timeout"])
     options.check_load(asked, settings)
-    on_sql = options.check_sql(names, sql_url, asked["processes"])
+    on_sql = options.check_sql(names, sql_url, asked["processes"], sql_url_given_as)
     asked["keys"] = (keys or _fitting_keys(settings)).value
     if asked["balance"] is None:
         asked["balance"] = _enough(asked)

@@ -26,7 +26,7 @@ from redislock.cli._common import (
     whole_number,
     wrong,
 )
-from redislock.cli._group import AmountCommand
+from redislock.cli._group import AmountCommand, help_alone
 from redislock.scenarios.worlds import is_sql_url, require_sql
 
 if TYPE_CHECKING:
@@ -42,7 +42,11 @@ Sku = Annotated[str, typer.Argument(metavar="SKU", help="What is sold.", show_de
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    group = typer.Typer(no_args_is_help=True, help="Set and look at how many are to be had of something.")
+    group = typer.Typer(
+        invoke_without_command=True,
+        callback=help_alone,
+        help="Set and look at how many are to be had of something.",
+    )
     group.command("set", epilog=SET, cls=AmountCommand)(set_level)
     group.command("level", epilog=LEVEL)(level)
     app.add_typer(group, name="stock")
@@ -168,7 +172,7 @@ def order(
 ) -> None:
     """Take from a stock, and append the order to its outbox.
 
-    Exit code 1 where that was refused.
+    Exit code 1 where that was refused, also as a duplicate: what the id sold before is told then.
     """
     if strategy not in STRATEGIES:
         wrong("--strategy", f"must be one of {', '.join(STRATEGIES)}, not {strategy!r}")

@@ -6,6 +6,8 @@ import dataclasses
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from redislock._verdict import counted
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -160,11 +162,12 @@ class SaleReport:
         if self.left is None:
             return "the stock cannot be read"
         if self.oversold:
-            return f"OVERSOLD: {self.ok} orders of {self.stock} in stock, which says {self.left} are left"
+            left = counted(self.left, "is", "are")
+            return f"OVERSOLD: {self.ok} orders of {self.stock} in stock, which says {left} left"
         if self.doubled:
             return f"{self.doubled} orders more are in the database than have left the stock"
         if not self.held:
-            return f"LOST: {self.lost} left the stock and are in no order"
+            return f"LOST: {self.lost} left the stock and {'is' if self.lost == 1 else 'are'} in no order"
         return self.trouble
 
 
