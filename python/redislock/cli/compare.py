@@ -19,6 +19,7 @@ from redislock.cli._database import open_database
 from redislock.cli._group import FAULT, INTERRUPTED, REFUSED, USAGE, tell
 from redislock.cli._scores import UNSAFE, Scores
 from redislock.cli._target import Target, Url, open_target
+from redislock.scenarios.worlds import is_sql_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +30,6 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=COMPARE)(compare)
 
 
-_OF_DATABASES: Final = ("postgresql:", "postgres:", "sqlite:")
 _ALL: Final = ",".join(load.STRATEGIES)
 COMPARE = examples(
     "redislock compare",
@@ -82,7 +82,7 @@ def compare(
     Exit codes: 1 if another strategy does, or if a check fails; 3 if the server cannot be used.
     """
     sql_url_given_as = "--sql-url"
-    if url is not None and sql_url is None and url.startswith(_OF_DATABASES):
+    if sql_url is None and is_sql_url(url):
         url, sql_url, sql_url_given_as = None, url, "--url"
     given = dict(locals())
     names = options.parse_strategies(strategies)
